@@ -1,0 +1,53 @@
+# `make` alone lists the verbs. Each one sets up .venv first, where that is still to be done.
+
+PORT ?= 8888
+ARGS ?=
+WORKERS ?= 2
+
+# The environment's own commands; Windows keeps them elsewhere.
+BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+
+# Any Python 3 that runs will do: tools/setup.py itself looks for a fitting one. PYTHON=… wins.
+FOUND := $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
+    $$python -c 'import sys; sys.exit(sys.version_info < (3, 6))' >/dev/null 2>&1 && { echo $$python; break; }; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lab test notebooks lint data lock clean
+
+help:  ## list the verbs
+	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(firstword $(MAKEFILE_LIST)) | \
+	    awk -F'|' '{ printf "%-18s%s\n", $$1, $$2 }'
+
+setup:  ## make .venv and install everything in it, at most once
+ifdef PYTHON
+	@$(PYTHON) tools/setup.py --this-python
+else ifneq ($(FOUND),)
+	@$(FOUND) tools/setup.py
+else
+	@echo 'found no Python 3, expected 3.11, 3.12 or 3.13: install one, or set PYTHON=/path/to/python' >&2; exit 1
+endif
+
+lab: setup  ## read and run the lessons in JupyterLab (PORT=8888)
+	@$(BIN)/python tools/lab.py --port=$(PORT) $(ARGS)
+
+test: setup  ## check every lesson, helper and tile (ARGS=… goes to pytest)
+	@$(BIN)/python -m pytest --nbval -n $(WORKERS) --dist loadscope $(ARGS)
+
+notebooks: setup  ## run every lesson again and store what it shows
+	@$(BIN)/python tools/regenerate.py $(ARGS)
+
+lint: setup  ## style, types and spelling of code and lessons
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/codespell
+
+data: setup  ## rebuild data_samples from its sources
+	@$(BIN)/python data_samples/build.py $(ARGS)
+
+lock: setup  ## compile requirements.in to requirements.txt (ARGS=--upgrade for newer versions)
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
+	    --custom-compile-command 'make lock' --output-file requirements.txt $(ARGS) requirements.in
+
+clean:  ## remove .venv and what the tools leave behind
+	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache test_output *.egg-info
