@@ -1,0 +1,236 @@
+"""Epochs are whole, differ, repeat, and keep every stream on the same rows."""
+
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from helpers.generators import AlignedEpochs, AlignmentError, Epochs, row_flow
+
+ImageDataGenerator = tf.keras.preprocessing.image.ImageDataGenerator
+SAMPLES, BATCH_SIZE = 22, 4
+# Each picture carries its row as its level, so that a picture tells which row it is.
+PICTURES = np.arange(SAMPLES, dtype="float32")[:, None, None, None] + np.zeros((1, 12, 10, 3))
+# A ramp shows a shift or a flip, where a flat picture would hide it.
+RAMPS = PICTURES + np.linspace(0, 0.9, 12 * 10).reshape(1, 12, 10, 1)
+
+
+def make_flow(seed=3, pictures=RAMPS, **options):
+    datagen = ImageDataGenerator(rotation_range=40, horizontal_flip=True, width_shift_range=0.2)
+    return datagen.flow(
+        pictures, np.arange(len(pictures)), batch_size=BATCH_SIZE, seed=seed, **options
+    )
+
+
+def drawn(epochs, count):
+    return [[(x.copy(), rows.copy()) for x, rows in epochs()] for _ in range(count)]
+
+
+def same(left, right):
+    return all(
+        np.array_equal(a, b)
+        for one, other in zip(left, right, strict=True)
+        for (xa, ra), (xb, rb) in zip(one, other, strict=True)
+        for a, b in ((xa, xb), (ra, rb))
+    )
+
+
+def test_an_epoch_has_every_row_once_and_a_partial_last_batch():
+    epochs = Epochs(make_flow())
+    for epoch in drawn(epochs, 3):
+        assert len(epoch) == len(epochs) == 6
+        assert [len(rows) for _, rows in epoch] == [4, 4, 4, 4, 4, 2]
+        assert sorted(np.concatenate([rows for _, rows in epoch])) == list(range(SAMPLES))
+
+
+def test_epochs_are_the_batches_of_the_plain_flow():
+    plain = make_flow()
+    expected = [[next(plain) for _ in range(len(plain))] for _ in range(3)]
+    assert same(drawn(Epochs(make_flow()), 3), expected)
+
+
+def test_epochs_differ_from_each_other_and_repeat_from_run_to_run():
+    first, second = drawn(Epochs(make_flow()), 2)
+    by_row = [
+        {int(row): x for xs, rows in epoch for x, row in zip(xs, rows, strict=True)}
+        for epoch in (first, second)
+    ]
+    assert sum(np.array_equal(by_row[0][row], by_row[1][row]) for row in range(SAMPLES)) <= 2
+    assert same([first, second], drawn(Epochs(make_flow()), 2))
+
+
+def test_epochs_repeat_in_a_fresh_process():
+    code = (
+        "import sys; sys.path.insert(0, 'tests')\n"
+        "import numpy as np\n"
+        "from test_generators import Epochs, drawn, make_flow\n"
+        "print(sum(float((x * (i + 1)).sum()) for e in drawn(Epochs(make_flow()), 2)"
+        " for i, (x, rows) in enumerate(e)))"
+    )
+    results = {
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        for _ in range(2)
+    }
+    here = sum(
+        float((x * (i + 1)).sum())
+        for e in drawn(Epochs(make_flow()), 2)
+        for i, (x, _) in enumerate(e)
+    )
+    assert results == {str(here)}
+
+
+def test_epochs_do_not_depend_on_peeks_broken_epochs_or_the_global_state():
+    expected = drawn(Epochs(make_flow()), 3)
+    epochs = Epochs(make_flow())
+    epochs.peek()
+    got = [[(x, rows) for x, rows in epochs()]]
+    epochs.peek()
+    broken = epochs()  # epoch 1: left after two batches …
+    partial = [next(broken), next(broken)]
+    np.random.seed(99)
+    epochs.peek()
+    got.append(partial + list(broken))  # … and taken up again
+    got.append(list(epochs()))
+    assert same(got, expected)
+
+
+def test_epochs_do_not_depend_on_how_the_flow_was_used_before():
+    flow = make_flow()
+    flow[2]  # sets the flow's order without starting its index generator
+    assert same(drawn(Epochs(flow), 1), drawn(Epochs(make_flow()), 1))
+    flow = make_flow()
+    next(flow), next(flow)
+    assert same(drawn(Epochs(flow), 1), drawn(Epochs(make_flow()), 1))
+
+
+def test_epochs_leave_the_global_random_state_as_it_was():
+    np.random.seed(5)
+    expected = np.random.random(3)
+    np.random.seed(5)
+    epochs = Epochs(make_flow())
+    epochs.peek()
+    list(epochs())
+    assert np.array_equal(np.random.random(3), expected)
+
+
+def test_two_pipelines_in_threads_do_not_disturb_each_other():
+    seeds = (3, 4, 5)
+    expected = {seed: drawn(Epochs(make_flow(seed)), 4) for seed in seeds}
+    got = {}
+    threads = [
+        threading.Thread(
+            target=lambda seed=seed: got.update({seed: drawn(Epochs(make_flow(seed)), 4)})
+        )
+        for seed in seeds
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(same(got[seed], expected[seed]) for seed in seeds)
+
+
+@pytest.mark.parametrize(
+    ("flow", "error", "message"),
+    [
+        (lambda: ImageDataGenerator(), TypeError, "found ImageDataGenerator"),
+        (lambda: make_flow(seed=None), ValueError, "expected a seed, found None"),
+    ],
+)
+def test_epochs_refuse(flow, error, message):
+    with pytest.raises(error, match=message):
+        Epochs(flow())
+
+
+def test_epochs_refuse_an_empty_folder(tmp_path):
+    (tmp_path / "forest").mkdir()
+    flow = ImageDataGenerator().flow_from_directory(tmp_path, seed=1)
+    with pytest.raises(ValueError, match="at least one sample, found 0"):
+        Epochs(flow)
+
+
+def by_row(pictures, rows):
+    return (pictures["first"], pictures["second"]), rows * 10
+
+
+def test_aligned_epochs_keep_every_stream_on_the_same_rows():
+    small = RAMPS[:, :6, :5]
+    epochs = AlignedEpochs(
+        {"first": make_flow(pictures=PICTURES), "second": make_flow(pictures=small)}, by_row
+    )
+    for _ in range(3):
+        seen = 0
+        for (first, second), tens in epochs():
+            assert np.array_equal(first[:, 0, 0, 0] * 10, tens)
+            assert np.array_equal(np.floor(second[:, 0, 0, 0]) * 10, tens)
+            seen += len(tens)
+        assert seen == SAMPLES
+
+
+def test_aligned_epochs_draw_the_same_transform_for_pictures_of_one_size():
+    epochs = AlignedEpochs({"first": make_flow(), "second": make_flow()}, by_row)
+    assert all(np.array_equal(first, second) for (first, second), _ in epochs())
+
+
+def test_aligned_epochs_peek_without_starting():
+    epochs = AlignedEpochs({"first": make_flow(), "second": make_flow()}, by_row)
+    peeked = epochs.peek()
+    assert np.array_equal(peeked[1], next(iter(epochs()))[1])
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        (lambda: make_flow(seed=4), r"flows\['second'\]: expected rows \[.*found \["),
+        (lambda: make_flow(pictures=RAMPS[:8]), "expected 6 batches an epoch .* found 2"),
+        (
+            lambda: ImageDataGenerator().flow(RAMPS, batch_size=4, seed=3),
+            r"flows\['second'\]: expected batches \(pictures, rows\).*found ndarray",
+        ),
+        (
+            lambda: ImageDataGenerator().flow(RAMPS, np.zeros((22, 8)), batch_size=4, seed=3),
+            r"found second part float64 of shape \(4, 8\)",
+        ),
+    ],
+)
+def test_aligned_epochs_refuse(second, message):
+    with pytest.raises(AlignmentError, match=message):
+        list(AlignedEpochs({"first": make_flow(), "second": second()}, by_row)())
+
+
+def test_aligned_epochs_refuse_no_flows():
+    with pytest.raises(ValueError, match="at least one flow"):
+        AlignedEpochs({}, by_row)
+
+
+def write_pictures(folder, count):
+    paths = []
+    for row in range(count):
+        path = folder / f"{row}.png"
+        tf.keras.utils.save_img(path, np.full((8, 8, 3), row * 10), scale=False)
+        paths.append(path)
+    return paths
+
+
+def test_row_flow_hands_back_the_row_of_each_picture(tmp_path):
+    flow = row_flow(
+        ImageDataGenerator(), write_pictures(tmp_path, 7), target_size=(8, 8), batch_size=3, seed=1
+    )
+    for pictures, rows in Epochs(flow)():
+        assert pictures.dtype == np.float32
+        assert rows.dtype == np.int64
+        assert np.array_equal(pictures[:, 0, 0, 0], rows * 10)
+
+
+def test_row_flow_names_the_row_and_the_path_that_is_missing(tmp_path):
+    paths = write_pictures(tmp_path, 3)
+    paths[1].unlink()
+    with pytest.raises(
+        FileNotFoundError, match=r"row 1: expected a picture file, found none at .*1\.png"
+    ):
+        row_flow(ImageDataGenerator(), paths, target_size=(8, 8), seed=1)
