@@ -1,0 +1,102 @@
+"""Open JupyterLab on the first lesson: what ``make lab`` runs once the environment is ready.
+
+With a screen a browser opens; without one the address is printed. Further arguments go to
+JupyterLab.
+"""
+
+import os
+import secrets
+import sys
+import webbrowser
+from pathlib import Path
+from urllib.parse import quote
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def first_lesson(root: Path) -> Path:
+    """Return the first lesson by name, relative to the checkout.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is none.
+    """
+    lessons = sorted((root / "notebooks").glob("[0-9]*.ipynb"))
+    if not lessons:
+        raise FileNotFoundError(f"found no lesson in {root / 'notebooks'}, expected 00_….ipynb")
+    return lessons[0].relative_to(root)
+
+
+def has_screen(environ: dict[str, str], platform: str) -> bool:
+    """Say whether a browser that is opened here would be seen by whoever asked for it.
+
+    Parameters
+    ----------
+    environ : dict of str to str
+        The environment variables.
+    platform : str
+        As in `sys.platform`.
+    """
+    if platform.startswith("linux") and not (
+        environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY")
+    ):
+        return False
+    if platform == "darwin" and environ.get("SSH_CONNECTION"):
+        return False
+    try:
+        webbrowser.get()
+    except webbrowser.Error:
+        return False
+    return True
+
+
+def arguments(root: Path, token: str, browser: bool) -> list[str]:
+    """Return JupyterLab's arguments: this machine only, behind a token.
+
+    Parameters
+    ----------
+    root : Path
+        The checkout, which the file browser shows.
+    token : str
+        What the address must carry.
+    browser : bool
+        Whether to open one.
+    """
+    given = [
+        "--ip=127.0.0.1",
+        f"--IdentityProvider.token={token}",
+        f"--ServerApp.root_dir={root}",
+        f"--LabApp.default_url=/lab/tree/{quote(first_lesson(root).as_posix())}",
+        "--Application.log_level=WARN",
+    ]
+    if not browser:
+        given.append("--no-browser")
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        given.append("--allow-root")  # a bare container has no other user
+    return given
+
+
+def main() -> int:
+    """Start JupyterLab and stay until it ends."""
+    from jupyterlab.labapp import LabApp
+
+    token = secrets.token_hex(24)
+    browser = has_screen(dict(os.environ), sys.platform)
+    try:
+        given = arguments(ROOT, token, browser)
+    except FileNotFoundError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 1
+    server = LabApp.initialize_server(argv=[*given, *sys.argv[1:]])
+    # Asked of the server, since it takes the next port where the wanted one is in use.
+    address = f"http://127.0.0.1:{server.port}{server.default_url}?token={token}"
+    how = "a browser opens; if none does, open" if server.open_browser else "open in a browser"
+    print(f"lab: {how} {address}", flush=True)
+    print("lab: Ctrl-C twice ends it", flush=True)
+    server.start()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
