@@ -1,0 +1,101 @@
+"""The lines of a warning or an error that matter.
+
+TensorFlow wraps one useful line in sixty: node names, a trace of its own source, the C++ call.
+Lessons that provoke an error print it through `shown`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import textwrap
+import warnings
+from collections.abc import Iterator
+
+__all__ = ["essence", "shown"]
+
+# What TensorFlow and Keras put around a message.
+_WRAPPING = re.compile(
+    r"""^\s*\{\{function_node\ [^}]*\}\}\s*  # which node failed
+      | \s*\[\[\{\{.*$                       # likewise, after the message
+      | \s*\[Op:\w+\].*$                     # which operation
+      | \x1b\[\d*m                           # bold on and off
+    """,
+    re.VERBOSE | re.MULTILINE,
+)
+_NOISE = (
+    "Graph execution error",
+    "Detected at node",
+    "File ",
+    "The stack trace below excludes TensorFlow-internal frames",
+    "Exception encountered when calling",
+)
+# After these lines comes nothing that the lines before them do not say.
+_ENDS = ("Traceback (most recent call last)", "Arguments received by", "Stack trace for op")
+
+
+@contextlib.contextmanager
+def shown() -> Iterator[None]:
+    """Run the block; print each warning and the error, if any, in the lines that matter.
+
+    The error ends the block and goes no further. Where nothing comes, that is printed too: a
+    mistake that says nothing is the kind to look out for.
+
+    Examples
+    --------
+    >>> with shown():
+    ...     int("many")
+    ValueError: invalid literal for int() with base 10: 'many'
+    >>> with shown():
+    ...     int("1")
+    no error, no warning
+    """
+    error = None
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            yield
+        except Exception as raised:
+            error = raised
+    lines = [essence(warning.message) for warning in caught]  # type: ignore[arg-type]
+    lines += [essence(error)] if error is not None else []
+    print("\n".join(dict.fromkeys(lines)) or "no error, no warning")
+
+
+def essence(error: BaseException, limit: int = 400) -> str:
+    """Return an error's or a warning's class and message without its wrapping.
+
+    Parameters
+    ----------
+    error : BaseException
+        An exception or a warning.
+    limit : int
+        Characters of the message to keep.
+
+    Returns
+    -------
+    str
+        Lines of at most 100 characters.
+
+    Examples
+    --------
+    >>> essence(ValueError("Graph execution error:\\n\\nshapes differ\\n\\t [[{{node add}}]]"))
+    'ValueError: shapes differ'
+    """
+    message = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    kept = []
+    for line in _WRAPPING.sub("", message).splitlines():
+        line = line.strip()
+        if line.startswith(_ENDS):
+            break
+        if line and not line.startswith(_NOISE):
+            kept.append(line)
+    text = " ".join(kept)
+    text = text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+    return textwrap.fill(
+        f"{type(error).__name__}: {text}",
+        width=100,
+        subsequent_indent="    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -1,0 +1,126 @@
+"""The few small Keras models that lessons train.
+
+A model is put together from one encoder an input and one head an output. `encode_picture` and
+`encode_vector` are the encoders; `build_model` puts a whole model together by stream names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+
+__all__ = ["INPUT_SHAPES", "OUTPUT_SIZES", "build_model", "encode_picture", "encode_vector"]
+
+#: Shape of one sample of each input stream, float32.
+INPUT_SHAPES: dict[str, tuple[int, ...]] = {
+    "imagery": (64, 64, 3),
+    "relief": (32, 32, 3),
+    "spectral": (10,),
+    "site": (5,),
+}
+
+#: Units and activation of each output: class probabilities, and two fractions from 0 to 1.
+OUTPUT_SIZES: dict[str, tuple[int, str]] = {
+    "land_cover": (8, "softmax"),
+    "composition": (2, "sigmoid"),
+}
+
+
+def encode_picture(
+    picture: keras.KerasTensor, filters: Sequence[int] = (16, 32)
+) -> keras.KerasTensor:
+    """Turn pictures into one feature vector each: convolve, halve, repeat, average.
+
+    Parameters
+    ----------
+    picture : keras.KerasTensor
+        Shape (batch, height, width, channels), float32 from 0 to 1.
+    filters : sequence of int
+        Filters of each convolution; height and width are halved after each.
+
+    Returns
+    -------
+    keras.KerasTensor
+        Shape (batch, filters[-1]), float32.
+    """
+    features = picture
+    for count in filters:
+        features = keras.layers.Conv2D(count, 3, padding="same", activation="relu")(features)
+        features = keras.layers.MaxPooling2D()(features)
+    return keras.layers.GlobalAveragePooling2D()(features)
+
+
+def encode_vector(vector: keras.KerasTensor, units: int = 32) -> keras.KerasTensor:
+    """Turn vectors into one feature vector each.
+
+    Parameters
+    ----------
+    vector : keras.KerasTensor
+        Shape (batch, length), float32.
+    units : int
+        Length of the feature vector.
+
+    Returns
+    -------
+    keras.KerasTensor
+        Shape (batch, units), float32.
+    """
+    return keras.layers.Dense(units, activation="relu")(vector)
+
+
+def build_model(
+    inputs: Sequence[str], outputs: Sequence[str], *, named: bool = False
+) -> keras.Model:
+    """Put a model together: one encoder an input, one shared layer, one head an output.
+
+    Parameters
+    ----------
+    inputs : sequence of str
+        Names from `INPUT_SHAPES`, in the order in which a tuple dataset gives them.
+    outputs : sequence of str
+        Names from `OUTPUT_SIZES`, likewise.
+    named : bool
+        False: inputs and outputs are tuples, matched by position.
+        True: they are dicts, matched by name.
+
+    Returns
+    -------
+    keras.Model
+        Not compiled. Each input and each head has its stream's name.
+
+    Raises
+    ------
+    ValueError
+        If a name is not known, or none is given.
+
+    Examples
+    --------
+    >>> model = build_model(["imagery", "site"], ["land_cover"], named=True)
+    >>> {name: tensor.shape for name, tensor in model.output.items()}
+    {'land_cover': (None, 8)}
+    """
+    for what, names, known in (
+        ("inputs", inputs, INPUT_SHAPES),
+        ("outputs", outputs, OUTPUT_SIZES),
+    ):
+        if not names or isinstance(names, str) or not set(names) <= set(known):
+            raise ValueError(f"{what}: expected some of {list(known)}, found {names!r}")
+    tensors = {name: keras.Input(INPUT_SHAPES[name], name=name) for name in inputs}
+    features = [
+        encode_picture(tensor) if len(INPUT_SHAPES[name]) == 3 else encode_vector(tensor)
+        for name, tensor in tensors.items()
+    ]
+    joined = keras.layers.Concatenate()(features) if len(features) > 1 else features[0]
+    shared = keras.layers.Dense(32, activation="relu")(joined)
+    heads = {}
+    for name in outputs:
+        units, activation = OUTPUT_SIZES[name]
+        heads[name] = keras.layers.Dense(units, activation=activation, name=name)(shared)
+    if named:
+        return keras.Model(tensors, heads)
+    positional = [
+        tuple(parts.values()) if len(parts) > 1 else next(iter(parts.values()))
+        for parts in (tensors, heads)
+    ]
+    return keras.Model(*positional)

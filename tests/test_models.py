@@ -1,0 +1,44 @@
+"""Models take and give the streams they were asked for, by position or by name."""
+
+import keras
+import numpy as np
+import pytest
+
+from helpers.models import INPUT_SHAPES, OUTPUT_SIZES, build_model
+
+
+def test_every_stream_at_once_by_name():
+    model = build_model(list(INPUT_SHAPES), list(OUTPUT_SIZES), named=True)
+    batch = {name: np.ones((2, *shape), "float32") for name, shape in INPUT_SHAPES.items()}
+    outputs = model.predict(batch, verbose=0)
+    assert {name: value.shape for name, value in outputs.items()} == {
+        "land_cover": (2, 8),
+        "composition": (2, 2),
+    }
+    assert np.allclose(outputs["land_cover"].sum(axis=1), 1)
+
+
+def test_tuples_keep_the_order_asked_for():
+    model = build_model(["site", "imagery"], ["composition", "land_cover"])
+    assert [tensor.name for tensor in model.inputs] == ["site", "imagery"]
+    assert model.output_names == ["composition", "land_cover"]
+    assert [output.shape[1] for output in model.output] == [2, 8]
+
+
+def test_one_input_and_one_output_are_bare():
+    model = build_model(["spectral"], ["land_cover"])
+    assert isinstance(model.input, keras.KerasTensor)
+    assert model.predict(np.ones((3, 10)), verbose=0).shape == (3, 8)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "message"),
+    [
+        (["images"], ["land_cover"], r"inputs: expected some of \['imagery'.*found \['images'\]"),
+        (["imagery"], [], "outputs: expected some of .* found \\[\\]"),
+        ("imagery", ["land_cover"], "inputs: .* found 'imagery'"),
+    ],
+)
+def test_unknown_streams_are_refused(inputs, outputs, message):
+    with pytest.raises(ValueError, match=message):
+        build_model(inputs, outputs)
