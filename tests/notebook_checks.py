@@ -1,0 +1,281 @@
+"""What a stored lesson must be, and whether a picture drawn now is the picture stored.
+
+Pure functions on notebooks (as parsed JSON) and PNG files; nothing here runs a cell.
+`conftest.py` wires them to pytest and nbval, `tools/regenerate.py` stores lessons that pass them.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import numpy as np
+from PIL import Image
+
+Cell = dict[str, Any]
+
+RAISES = "raises-exception"
+REMEDY = "run `make notebooks`"
+
+# Largest notebook file, in bytes: GitHub stops showing larger ones.
+MAX_BYTES = 1_500_000
+
+# What may stand in metadata; all else is left behind by a program, and differs between machines.
+NOTEBOOK_METADATA = {"kernelspec", "language_info"}
+CELL_METADATA = {"tags", "jupyter", "jp-MarkdownHeadingCollapsed"}
+
+# Comments and tags that switch a check off, or stand for a tag that says it better.
+_MARKER = re.compile(r"^\s*#+\s*((?:NBVAL|PYTEST_VALIDATE)_[A-Z_]+)\s*$", re.MULTILINE)
+_FORBIDDEN_TAG = re.compile(r"nbval-|pytest-validate-|skip-execution")
+
+# Kinds of output that nbval never compares.
+_UNCOMPARED = ("image/jpeg", "application/vnd.jupyter.widget-view+json")
+
+# Traces of one machine or one process.
+_TRACES = {
+    "a path of one machine": re.compile(
+        r"(?:/home/|/Users/|/root/|/tmp/|/private/|/var/folders/|[A-Za-z]:\\+Users\\+)[^\s'\"]*"
+        r"|[^\s'\"]*(?:site|dist)-packages[^\s'\"]*"
+        r"|[^\s'\"]*ipykernel_\d+[^\s'\"]*"
+    ),
+    "a memory address": re.compile(r"\b0x[0-9a-fA-F]{7,16}\b"),
+}
+
+
+# --- where something is ---------------------------------------------------------------------------
+
+
+def text_of(value: str | Sequence[str]) -> str:
+    """Return a notebook's multi-line text, which JSON stores as one string or as a list."""
+    return value if isinstance(value, str) else "".join(value)
+
+
+def tags_of(cell: Cell) -> list[str]:
+    """Return a cell's tags."""
+    return list(cell.get("metadata", {}).get("tags", []))
+
+
+def heading_above(cells: Sequence[Cell], index: int) -> str:
+    """Return the text of the last Markdown heading before a cell, or an empty string."""
+    for cell in reversed(cells[: index + 1]):
+        if cell["cell_type"] == "markdown":
+            headings = re.findall(r"^#{1,6}\s+(.+?)\s*#*$", text_of(cell["source"]), re.MULTILINE)
+            if headings:
+                return str(headings[-1])
+    return ""
+
+
+def place(cells: Sequence[Cell], index: int) -> str:
+    """Name a cell as nbval does (code cells counted from 0), with the heading it stands under.
+
+    Examples
+    --------
+    >>> lesson = [
+    ...     {"cell_type": "markdown", "source": "## Two inputs"},
+    ...     {"cell_type": "code", "source": "1"},
+    ... ]
+    >>> place(lesson, 1)
+    "Cell 0 under 'Two inputs'"
+    """
+    if cells[index]["cell_type"] == "code":
+        number = sum(cell["cell_type"] == "code" for cell in cells[:index])
+        name = f"Cell {number}"
+    else:
+        name = f"{cells[index]['cell_type']} cell (number {index} of all)"
+    heading = heading_above(cells, index)
+    return f"{name} under {heading!r}" if heading else name
+
+
+def machine_trace(text: str) -> str | None:
+    """Return what in a text would differ on another machine or in another process, if anything.
+
+    Examples
+    --------
+    >>> machine_trace("<Model at 0x7f3a5c0b2d90>")
+    "a memory address: '0x7f3a5c0b2d90'"
+    >>> machine_trace("shape (None, 64, 64, 3)")
+    """
+    known = {Path.home(), Path(tempfile.gettempdir()), Path(__file__).resolve().parents[1]}
+    for folder in sorted(str(path) for path in known if len(path.parts) > 1):
+        if folder in text:
+            return f"a path of one machine: {folder!r}"
+    for what, pattern in _TRACES.items():
+        found = pattern.search(text)
+        if found:
+            return f"{what}: {found.group()!r}"
+    return None
+
+
+def output_texts(output: dict[str, Any]) -> Iterator[str]:
+    """Yield every text in one output: printed, shown, or in an error message."""
+    if "text" in output:
+        yield text_of(output["text"])
+    for kind, value in output.get("data", {}).items():
+        if kind != "image/png":
+            yield text_of(value) if isinstance(value, str | list) else json.dumps(value)
+    if output["output_type"] == "error":
+        yield from (output["ename"], output["evalue"], *output["traceback"])
+
+
+# --- the stored file ------------------------------------------------------------------------------
+
+
+def stored_problems(path: Path) -> list[str]:
+    """List all that is wrong with a lesson as it is stored, one line each.
+
+    Parameters
+    ----------
+    path
+        The notebook file.
+
+    Returns
+    -------
+    list of str
+        Empty if nothing is wrong. Each line names the cell and what to do.
+    """
+    size = path.stat().st_size
+    try:
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        cells = notebook["cells"]
+    except (ValueError, KeyError, TypeError) as error:
+        return [f"not a notebook: {error}"]
+    problems = list(_file_problems(notebook, size))
+    expected_count = 0
+    for index, cell in enumerate(cells):
+        found = list(_cell_problems(cell))
+        if cell["cell_type"] == "code" and text_of(cell["source"]).strip():
+            expected_count += 1
+            found += _count_problems(cell, expected_count)
+            found += _marker_problems(cell)
+            found += _output_problems(cell)
+        problems += [f"{place(cells, index)}: {problem}" for problem in found]
+    return problems
+
+
+def _file_problems(notebook: dict[str, Any], size: int) -> Iterator[str]:
+    """Check what concerns the file as a whole."""
+    version = f"{notebook.get('nbformat')}.{notebook.get('nbformat_minor')}"
+    if version != "4.5":
+        yield f"notebook format {version}, expected 4.5: {REMEDY}"
+    elif error := _schema_error(notebook):
+        yield f"not a valid notebook: {error}"
+    if size > MAX_BYTES:
+        yield f"{size:,} bytes, expected at most {MAX_BYTES:,}: draw fewer or smaller pictures"
+    metadata = notebook.get("metadata", {})
+    for key in sorted(metadata.keys() - NOTEBOOK_METADATA):
+        yield f"metadata {key!r} is left behind by a program: {REMEDY}"
+    kernel = metadata.get("kernelspec", {}).get("name")
+    if kernel != "python3":
+        yield f"kernel {kernel!r}, expected 'python3': {REMEDY}"
+    if "version" in metadata.get("language_info", {}):
+        yield f"metadata 'language_info' holds the version of one Python: {REMEDY}"
+
+
+def _schema_error(notebook: dict[str, Any]) -> str:
+    """Return the first line of what nbformat finds wrong, or an empty string."""
+    try:
+        nbformat.validate(nbformat.from_dict(notebook), repair_duplicate_cell_ids=False)
+    except nbformat.ValidationError as error:
+        return str(error).splitlines()[0]
+    ids = [cell["id"] for cell in notebook["cells"]]
+    twice = next((name for name in ids if ids.count(name) > 1), None)
+    return f"two cells with the id {twice!r}" if twice else ""
+
+
+def _cell_problems(cell: Cell) -> Iterator[str]:
+    """Check what concerns any cell."""
+    for key in sorted(cell.get("metadata", {}).keys() - CELL_METADATA):
+        yield f"metadata {key!r} is left behind by a program: {REMEDY}"
+    if cell["cell_type"] == "code" and not text_of(cell["source"]).strip():
+        yield "an empty code cell, expected none: delete it"
+
+
+def _count_problems(cell: Cell, expected: int) -> Iterator[str]:
+    """Check that the cell was run, and in its turn."""
+    count = cell.get("execution_count")
+    if count is None:
+        yield f"stored without having been run, so nothing is compared: {REMEDY}"
+    elif count != expected:
+        yield f"stored as In [{count}], expected In [{expected}] (run from top to bottom): {REMEDY}"
+
+
+def _marker_problems(cell: Cell) -> Iterator[str]:
+    """Check that nothing switches a check off."""
+    markers = _MARKER.findall(text_of(cell["source"]))
+    markers += [tag for tag in tags_of(cell) if _FORBIDDEN_TAG.match(tag)]
+    for marker in markers:
+        yield f"{marker!r} switches a check: every cell is compared (raising: tag {RAISES!r})"
+
+
+def _output_problems(cell: Cell) -> Iterator[str]:
+    """Check the stored outputs of a code cell."""
+    outputs = cell.get("outputs", [])
+    errors = [output for output in outputs if output["output_type"] == "error"]
+    if errors and RAISES not in tags_of(cell):
+        yield f"stored with {errors[0]['ename']}, but not tagged {RAISES!r}"
+    if RAISES in tags_of(cell) and not errors:
+        yield f"tagged {RAISES!r}, but stored without an error"
+    for output in outputs:
+        if output.get("name") == "stderr":
+            first = text_of(output["text"]).strip().partition("\n")[0]
+            yield f"stored with standard error, which is not compared: {first[:80]!r}"
+        for kind in sorted(output.get("data", {}).keys() & set(_UNCOMPARED)):
+            yield f"stored with {kind}, which is not compared: show text or image/png"
+        yield from _picture_problems(output.get("data", {}))
+        for text in output_texts(output):
+            trace = machine_trace(text)
+            if trace or "\x1b[" in text:
+                yield f"output holds {trace or 'terminal colours'}"
+                break
+
+
+def _picture_problems(data: dict[str, Any]) -> Iterator[str]:
+    """Check that a stored picture is a clean PNG with a fingerprint."""
+    if "image/png" not in data:
+        return
+    png = base64.b64decode(text_of(data["image/png"]))
+    try:
+        extra = png_notes(png)
+    except ValueError as error:
+        yield str(error)
+        return
+    if extra:
+        yield f"picture carries notes that differ between versions ({', '.join(extra)}): {REMEDY}"
+    if text_of(data.get("text/plain", "")).startswith("<Figure size"):
+        yield "figure without a fingerprint: `import helpers` belongs before matplotlib"
+
+
+# --- PNG files ------------------------------------------------------------------------------------
+
+_PNG_START = b"\x89PNG\r\n\x1a\n"
+_PNG_NOTES = (b"tEXt", b"zTXt", b"iTXt", b"tIME", b"eXIf")
+
+
+def _png_chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield a PNG file's chunks: the name, and all bytes of the chunk."""
+    if not png.startswith(_PNG_START):
+        raise ValueError(f"not a PNG file: begins with {png[:8]!r}")
+    position = len(_PNG_START)
+    while position < len(png):
+        length = 12 + int.from_bytes(png[position : position + 4], "big")
+        yield png[position + 4 : position + 8], png[position : position + length]
+        position += length
+
+
+def png_notes(png: bytes) -> list[str]:
+    """Name the chunks that hold no pixels but notes, such as the program's version."""
+    return [name.decode() for name, _ in _png_chunks(png) if name in _PNG_NOTES]
+
+
+def without_notes(png: bytes) -> bytes:
+    """Return the same picture without the notes."""
+    kept = (chunk for name, chunk in _png_chunks(png) if name not in _PNG_NOTES)
+    return _PNG_START + b"".join(kept)

@@ -1,0 +1,253 @@
+"""Run lessons from top to bottom and store what they show: ``make notebooks``.
+
+    python tools/regenerate.py                        every lesson
+    python tools/regenerate.py notebooks/01_*.ipynb   some
+    python tools/regenerate.py --check                write nothing; fail if a file would change
+
+What is stored is the same on every machine: cells counted 1, 2, 3 …, no times, no paths, no
+versions; error messages without the traceback. A lesson is written only if all of it went well.
+Run twice, it leaves no difference in git.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbval.kernel import CURRENT_ENV_KERNEL_NAME, NbvalKernelspecManager
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+
+import notebook_checks as checks  # noqa: E402
+
+# Seconds that one cell may take.
+TIMEOUT = 300
+
+METADATA = {
+    "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+    "language_info": {
+        "file_extension": ".py",
+        "mimetype": "text/x-python",
+        "name": "python",
+        "pygments_lexer": "ipython3",
+    },
+}
+
+# A message of TensorFlow's native code, on standard error: its first line holds time and thread.
+# It may go on for any number of lines (a Python traceback among them), up to a message of Python's.
+_NATIVE = re.compile(
+    r"[IWE]\d{4} [\d:.]+ +\d+ [\w./-]+:\d+\] "
+    r"|[\d-]{10} [\d:.]+: [IWE] [\w./-]+:\d+\] "
+    r"|WARNING: All log messages before absl::InitializeLog"
+)
+_PYTHON = re.compile(r"\S.*:\d+: \w*Warning: |(?:DEBUG|INFO|WARNING|ERROR|CRITICAL):")
+
+
+class LessonError(Exception):
+    """A lesson that cannot be stored; the message says where and why, in one line."""
+
+
+# --- running --------------------------------------------------------------------------------------
+
+
+async def run(notebook: nbformat.NotebookNode, folder: Path) -> None:
+    """Run all cells in a fresh kernel of this Python; outputs are stored in `notebook`.
+
+    Raises
+    ------
+    LessonError
+        A cell raises without the tag, takes too long, or takes the kernel down.
+    """
+    manager = AsyncKernelManager(
+        kernel_name=CURRENT_ENV_KERNEL_NAME, kernel_spec_manager=NbvalKernelspecManager()
+    )
+    client = NotebookClient(notebook, km=manager, timeout=TIMEOUT, record_timing=False)
+    try:
+        await client.async_execute(cwd=str(folder), stderr=subprocess.DEVNULL)
+    except CellExecutionError as error:
+        index = _first_error(notebook)
+        message = f"{error.ename}: {error.evalue}".partition("\n")[0]
+        raise LessonError(f"{checks.place(notebook.cells, index)}: {message}") from error
+    except (CellTimeoutError, DeadKernelError) as error:
+        raise LessonError(str(error).partition("\n")[0]) from error
+
+
+def _first_error(notebook: nbformat.NotebookNode) -> int:
+    """Return the index of the cell that raised without being allowed to."""
+    return next(
+        index
+        for index, cell in enumerate(notebook.cells)
+        if checks.RAISES not in checks.tags_of(cell)
+        and any(output.output_type == "error" for output in cell.get("outputs", []))
+    )
+
+
+# --- reading and tidying --------------------------------------------------------------------------
+
+
+def read(path: Path) -> nbformat.NotebookNode:
+    """Read a lesson; cells without an id get one made of the file's name and their position."""
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        version = raw["nbformat"]
+        for index, cell in enumerate(raw["cells"]):
+            cell.setdefault("id", cell_id(path, index))
+        raw["nbformat_minor"] = max(raw["nbformat_minor"], 5)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LessonError(f"not a notebook: {error}") from error
+    if version != 4:
+        raise LessonError(f"notebook format {version}, expected 4")
+    return nbformat.reads(json.dumps(raw), as_version=4)
+
+
+def cell_id(path: Path, index: int) -> str:
+    """Return an id that is the same in every run."""
+    return hashlib.sha256(f"{path.stem}/{index}".encode()).hexdigest()[:8]
+
+
+def tidy(notebook: nbformat.NotebookNode) -> None:
+    """Take out of a lesson that has run all that another run would store differently.
+
+    Raises
+    ------
+    LessonError
+        An output cannot be the same elsewhere: it holds a path, or warnings on standard error.
+    """
+    notebook.metadata = nbformat.from_dict(METADATA)
+    count = 0
+    for index, cell in enumerate(notebook.cells):
+        kept = {key: cell.metadata[key] for key in cell.metadata if key in checks.CELL_METADATA}
+        cell.metadata = nbformat.from_dict({key: value for key, value in kept.items() if value})
+        if cell.cell_type != "code":
+            continue
+        count += 1
+        try:
+            tidy_outputs(cell, count)
+        except LessonError as error:
+            raise LessonError(f"{checks.place(notebook.cells, index)}: {error}") from error
+
+
+def tidy_outputs(cell: nbformat.NotebookNode, count: int) -> None:
+    """Number a code cell, and tidy its outputs."""
+    cell.execution_count = count
+    outputs: list[Any] = []
+    for output in cell.outputs:
+        if output.output_type == "stream":
+            if output.name == "stderr":
+                refuse_warnings(output.text)
+                continue
+            if outputs and outputs[-1].output_type == "stream":
+                outputs[-1].text += output.text
+                continue
+        elif output.output_type == "error":
+            output.traceback = [f"{output.ename}: {output.evalue}"]
+        else:
+            tidy_data(output, count)
+        outputs.append(output)
+    cell.outputs = outputs
+    for text in (text for output in outputs for text in checks.output_texts(output)):
+        trace = checks.machine_trace(text)
+        if trace:
+            raise LessonError(f"output holds {trace}")
+    raised = any(output.output_type == "error" for output in outputs)
+    if checks.RAISES in checks.tags_of(cell) and not raised:
+        raise LessonError(f"tagged {checks.RAISES!r}, but nothing was raised")
+
+
+def tidy_data(output: nbformat.NotebookNode, count: int) -> None:
+    """Number a result, and take the notes out of a picture."""
+    if output.output_type == "execute_result":
+        output.execution_count = count
+    if "image/png" in output.data:
+        png = checks.without_notes(base64.b64decode(output.data["image/png"]))
+        output.data["image/png"] = base64.b64encode(png).decode("ascii")
+
+
+def refuse_warnings(text: str) -> None:
+    """Raise unless standard error holds nothing but messages of TensorFlow's native code."""
+    native = False
+    for line in text.splitlines():
+        native = bool(_NATIVE.match(line)) or (native and not _PYTHON.match(line))
+        if not native and line.strip():
+            raise LessonError(f"wrote to standard error: {line.strip()[:200]!r}")
+
+
+# --- one lesson, all lessons ----------------------------------------------------------------------
+
+
+async def regenerate(path: Path, check: bool) -> bool:
+    """Run one lesson and store it.
+
+    Parameters
+    ----------
+    path
+        The notebook, replaced in one step when everything went well.
+    check
+        Write nothing.
+
+    Returns
+    -------
+    bool
+        Whether the file changes.
+    """
+    stored = path.read_text(encoding="utf-8") if path.is_file() else ""
+    notebook = read(path)
+    await run(notebook, path.resolve().parent)
+    tidy(notebook)
+    text = nbformat.writes(notebook) + "\n"
+    if text != stored and not check:
+        replacement = path.with_suffix(".tmp")
+        replacement.write_text(text, encoding="utf-8", newline="\n")
+        os.replace(replacement, path)
+    return text != stored
+
+
+async def regenerate_all(paths: list[Path], check: bool, jobs: int) -> int:
+    """Run lessons, some at a time, with a line for each; return how many of them are at fault."""
+    free = asyncio.Semaphore(jobs)
+
+    async def one(path: Path) -> bool:
+        async with free:
+            begin = time.monotonic()
+            try:
+                changed = await regenerate(path, check)
+            except LessonError as error:
+                print(f"{path}: {error}", file=sys.stderr, flush=True)
+                return False
+            word = ("would change" if check else "written") if changed else "unchanged"
+            print(f"{path}  {time.monotonic() - begin:.0f} s  {word}", flush=True)
+            return not (check and changed)
+
+    return sum(not fine for fine in await asyncio.gather(*map(one, paths)))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Read the command line; return the exit status."""
+    parser = argparse.ArgumentParser(description="Run lessons and store what they show.")
+    parser.add_argument("notebooks", nargs="*", type=Path, help="default: all of notebooks/")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if it would")
+    parser.add_argument("--jobs", type=int, default=2, help="lessons run at a time (2)")
+    options = parser.parse_args(arguments)
+    paths = options.notebooks or sorted((ROOT / "notebooks").glob("*.ipynb"))
+    if not paths:
+        parser.error(f"no lesson in {ROOT / 'notebooks'}")
+    return 1 if asyncio.run(regenerate_all(paths, options.check, max(options.jobs, 1))) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
