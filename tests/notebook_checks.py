@@ -13,12 +13,13 @@ import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 Cell = dict[str, Any]
 
@@ -182,7 +183,7 @@ def _file_problems(notebook: dict[str, Any], size: int) -> Iterator[str]:
 def _schema_error(notebook: dict[str, Any]) -> str:
     """Return the first line of what nbformat finds wrong, or an empty string."""
     try:
-        nbformat.validate(nbformat.from_dict(notebook), repair_duplicate_cell_ids=False)
+        nbformat.validate(nbformat.from_dict(notebook))
     except nbformat.ValidationError as error:
         return str(error).splitlines()[0]
     ids = [cell["id"] for cell in notebook["cells"]]
@@ -279,3 +280,221 @@ def without_notes(png: bytes) -> bytes:
     """Return the same picture without the notes."""
     kept = (chunk for name, chunk in _png_chunks(png) if name not in _PNG_NOTES)
     return _PNG_START + b"".join(kept)
+
+
+# --- pictures -------------------------------------------------------------------------------------
+#
+# Two drawings of one figure differ by fonts, anti-aliasing and a pixel here and there. So the means
+# of small blocks are compared, each block with the nearest of its neighbours a few pixels around.
+# On trial figures: another rasteriser, another font of the same width, text without anti-aliasing,
+# a shift of one pixel: up to 16. Flipped, swapped, blank images, swapped channels: from 70 on.
+
+BLOCK = 8  # pixels
+SLACK = 3  # pixels that a part of the picture may have moved
+DRIFT = 6  # pixels by which width or height may differ: longer labels push the edges
+LIMIT = 16.0  # largest allowed difference of a block's mean, in one channel of 0 to 255
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where two pictures differ most.
+
+    Attributes
+    ----------
+    amount
+        Difference of the means of a block in its worst channel, 0 to 255.
+    x, y
+        The block's upper left pixel.
+    """
+
+    amount: float
+    x: int
+    y: int
+
+
+def pixels(png: bytes) -> np.ndarray:
+    """Decode a PNG file to (height, width, 3) uint8, transparent parts on white."""
+    with Image.open(io.BytesIO(png)) as picture:
+        shown = picture.convert("RGBA")
+    white = Image.new("RGBA", shown.size, "white")
+    return np.asarray(Image.alpha_composite(white, shown).convert("RGB"))
+
+
+def picture_difference(stored: np.ndarray, new: np.ndarray) -> Difference:
+    """Find the block in which two pictures differ most.
+
+    Parameters
+    ----------
+    stored, new
+        Shape (height, width, 3), uint8. The sizes may differ by a few pixels: all ways to place
+        one on the other with two edges flush are tried, and the best one counts.
+    """
+    height = max(stored.shape[0], new.shape[0])
+    width = max(stored.shape[1], new.shape[1])
+    placements = {
+        (top, left)
+        for top in (0, height - min(stored.shape[0], new.shape[0]))
+        for left in (0, width - min(stored.shape[1], new.shape[1]))
+    }
+    return min(
+        (
+            _block_difference(_framed(stored, height, width, at), _framed(new, height, width, at))
+            for at in sorted(placements)
+        ),
+        key=lambda difference: difference.amount,
+    )
+
+
+def _framed(picture: np.ndarray, height: int, width: int, at: tuple[int, int]) -> np.ndarray:
+    """Extend a smaller picture by its edge pixels, at the top and left or the bottom and right."""
+    rows, columns = height - picture.shape[0], width - picture.shape[1]
+    top, left = min(at[0], rows), min(at[1], columns)
+    return np.pad(picture, ((top, rows - top), (left, columns - left), (0, 0)), mode="edge")
+
+
+def _block_difference(one: np.ndarray, other: np.ndarray) -> Difference:
+    """Compare pictures of one size, both ways: what is only in one must show too."""
+    worst = np.maximum(_unmatched(one, other), _unmatched(other, one))
+    row, column = np.unravel_index(int(worst.argmax()), worst.shape)
+    return Difference(float(worst.max()), int(column) * BLOCK, int(row) * BLOCK)
+
+
+def _unmatched(picture: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return for each block how far its mean is from the nearest one around it in the other."""
+    blocks = _means(picture)[SLACK::BLOCK, SLACK::BLOCK]
+    around = _means(other)
+    best = np.full(blocks.shape[:2], np.inf)
+    for down in range(2 * SLACK + 1):
+        for right in range(2 * SLACK + 1):
+            moved = around[down::BLOCK, right::BLOCK][: blocks.shape[0], : blocks.shape[1]]
+            best = np.minimum(best, np.abs(blocks - moved).max(axis=2))
+    return best
+
+
+def _means(picture: np.ndarray) -> np.ndarray:
+    """Return the means of all BLOCK x BLOCK windows, SLACK pixels beyond each edge included."""
+    height, width = picture.shape[:2]
+    reach = ((SLACK, SLACK + -height % BLOCK), (SLACK, SLACK + -width % BLOCK), (0, 0))
+    framed = np.pad(picture.astype(np.float64), reach, mode="edge")
+    sums = np.pad(framed.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0), (0, 0)))
+    windows = sums[BLOCK:, BLOCK:] - sums[:-BLOCK, BLOCK:]
+    windows -= sums[BLOCK:, :-BLOCK] - sums[:-BLOCK, :-BLOCK]
+    return np.asarray(windows / BLOCK**2)
+
+
+def picture_problem(stored: np.ndarray, new: np.ndarray) -> tuple[str, Difference | None]:
+    """Say in a few words how a new picture differs from the stored one.
+
+    Returns
+    -------
+    str
+        The fault, or an empty string.
+    Difference or None
+        Where it is, if at one place.
+    """
+    if stored.shape != new.shape and max(abs(np.subtract(stored.shape, new.shape))) > DRIFT:
+        sizes = [f"{picture.shape[1]} x {picture.shape[0]}" for picture in (new, stored)]
+        return f"is {sizes[0]} pixels, stored {sizes[1]}", None
+    difference = picture_difference(stored, new)
+    if difference.amount <= LIMIT:
+        return "", None
+    where = f"around pixel x {difference.x}, y {difference.y}"
+    amount = f"by {difference.amount:.0f} of 255 (allowed {LIMIT:.0f}) {where}"
+    blank = " (it is blank)" if new.max() - new.min() < LIMIT else ""
+    return f"differs from the stored one{blank} {amount}", difference
+
+
+def save_pictures(
+    stored: np.ndarray, new: np.ndarray, difference: Difference | None, stem: Path
+) -> str:
+    """Save the stored, the new and a difference picture beside each other; return their pattern.
+
+    The difference picture is white where both agree; a frame marks the worst block.
+    """
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    height, width = np.maximum(stored.shape[:2], new.shape[:2])
+    at = (0, 0)
+    gap = _framed(stored, height, width, at).astype(int) - _framed(new, height, width, at)
+    contrast = Image.fromarray((255 - np.abs(gap)).astype(np.uint8))
+    if difference is not None:
+        corner = (difference.x - 2, difference.y - 2)
+        opposite = (difference.x + BLOCK + 1, difference.y + BLOCK + 1)
+        ImageDraw.Draw(contrast).rectangle((corner, opposite), outline="red")
+    Image.fromarray(stored).save(stem.with_name(stem.name + "-stored.png"))
+    Image.fromarray(new).save(stem.with_name(stem.name + "-new.png"))
+    contrast.save(stem.with_name(stem.name + "-difference.png"))
+    return f"{stem}-{{stored,new,difference}}.png"
+
+
+# --- outputs of a cell that has just run ----------------------------------------------------------
+
+
+def pictures(outputs: Sequence[dict[str, Any]]) -> list[bytes]:
+    """Return the PNG files among outputs, in order."""
+    shown = (output.get("data", {}).get("image/png") for output in outputs)
+    return [base64.b64decode(text_of(png)) for png in shown if png is not None]
+
+
+def figure_problems(
+    stored: Sequence[dict[str, Any]], new: Sequence[dict[str, Any]], stem: Path
+) -> list[str]:
+    """Compare the figures of a cell's new outputs with those of the stored ones.
+
+    Parameters
+    ----------
+    stored, new
+        Outputs, as notebooks store them.
+    stem
+        Where pictures that differ are saved: beginning of the file names.
+
+    Returns
+    -------
+    list of str
+        A line for each figure that differs; empty if none does.
+    """
+    before, now = pictures(stored), pictures(new)
+    if len(before) != len(now):
+        return [f"{len(now)} figures, stored {len(before)}"]
+    problems = []
+    for number, pair in enumerate(zip(before, now, strict=True), start=1):
+        old, drawn = map(pixels, pair)
+        problem, where = picture_problem(old, drawn)
+        if problem:
+            saved = save_pictures(old, drawn, where, stem.with_name(f"{stem.name}-figure-{number}"))
+            problems.append(f"figure {number} of {len(now)} {problem}; see {saved}")
+    return problems
+
+
+def first_difference(stored: Sequence[dict[str, Any]], new: Sequence[dict[str, Any]]) -> str:
+    """Say in one line where two lists of outputs first differ in text; empty if they do not.
+
+    Examples
+    --------
+    >>> was = [{"output_type": "stream", "name": "stdout", "text": "rows 32"}]
+    >>> now = [{"output_type": "stream", "name": "stdout", "text": "rows 31"}]
+    >>> first_difference(was, now)
+    "stdout: stored 'rows 32', now 'rows 31'"
+    """
+    texts = [_texts_by_kind(outputs) for outputs in (stored, new)]
+    for kind in dict.fromkeys([*texts[0], *texts[1]]):
+        before, now = (text.get(kind, "").splitlines() for text in texts)
+        for old, drawn in zip_longest(before, now):
+            if old != drawn:
+                shown = ["nothing" if line is None else repr(line[:200]) for line in (old, drawn)]
+                return f"{kind}: stored {shown[0]}, now {shown[1]}"
+    return ""
+
+
+def _texts_by_kind(outputs: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Join the compared texts of outputs: printed ones, shown ones by type, error messages."""
+    texts: dict[str, str] = {}
+    for output in outputs:
+        if output["output_type"] == "stream" and output["name"] != "stderr":
+            texts[output["name"]] = texts.get(output["name"], "") + text_of(output["text"])
+        if output["output_type"] == "error":
+            texts["error"] = f"{output['ename']}: {output['evalue']}"
+        for kind, value in output.get("data", {}).items():
+            if not kind.startswith("image/p"):
+                text = text_of(value) if isinstance(value, str | list) else json.dumps(value)
+                texts[kind] = texts.get(kind, "") + text + "\n"
+    return texts

@@ -3,6 +3,7 @@
     python tools/regenerate.py                        every lesson
     python tools/regenerate.py notebooks/01_*.ipynb   some
     python tools/regenerate.py --check                write nothing; fail if a file would change
+    python tools/regenerate.py --redraw               store all pictures anew
 
 What is stored is the same on every machine: cells counted 1, 2, 3 …, no times, no paths, no
 versions; error messages without the traceback. A lesson is written only if all of it went well.
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
+import copy
 import hashlib
 import json
 import os
@@ -37,6 +39,9 @@ import notebook_checks as checks  # noqa: E402
 
 # Seconds that one cell may take.
 TIMEOUT = 300
+
+# So many lines of an error's message are shown; all of it is stored beside.
+MESSAGE_LINES = 12
 
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
@@ -77,24 +82,20 @@ async def run(notebook: nbformat.NotebookNode, folder: Path) -> None:
         kernel_name=CURRENT_ENV_KERNEL_NAME, kernel_spec_manager=NbvalKernelspecManager()
     )
     client = NotebookClient(notebook, km=manager, timeout=TIMEOUT, record_timing=False)
+    running = 0
+
+    def on_cell_start(cell: nbformat.NotebookNode, cell_index: int) -> None:
+        nonlocal running
+        running = cell_index
+
+    client.on_cell_start = on_cell_start
     try:
         await client.async_execute(cwd=str(folder), stderr=subprocess.DEVNULL)
-    except CellExecutionError as error:
-        index = _first_error(notebook)
-        message = f"{error.ename}: {error.evalue}".partition("\n")[0]
-        raise LessonError(f"{checks.place(notebook.cells, index)}: {message}") from error
-    except (CellTimeoutError, DeadKernelError) as error:
-        raise LessonError(str(error).partition("\n")[0]) from error
-
-
-def _first_error(notebook: nbformat.NotebookNode) -> int:
-    """Return the index of the cell that raised without being allowed to."""
-    return next(
-        index
-        for index, cell in enumerate(notebook.cells)
-        if checks.RAISES not in checks.tags_of(cell)
-        and any(output.output_type == "error" for output in cell.get("outputs", []))
-    )
+    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+        raised = isinstance(error, CellExecutionError)
+        message = f"{error.ename}: {error.evalue}" if raised else str(error)
+        place = checks.place(notebook.cells, running)
+        raise LessonError(f"{place}: {message.partition(chr(10))[0]}") from error
 
 
 # --- reading and tidying --------------------------------------------------------------------------
@@ -155,7 +156,7 @@ def tidy_outputs(cell: nbformat.NotebookNode, count: int) -> None:
                 outputs[-1].text += output.text
                 continue
         elif output.output_type == "error":
-            output.traceback = [f"{output.ename}: {output.evalue}"]
+            output.traceback = short_traceback(output)
         else:
             tidy_data(output, count)
         outputs.append(output)
@@ -167,6 +168,12 @@ def tidy_outputs(cell: nbformat.NotebookNode, count: int) -> None:
     raised = any(output.output_type == "error" for output in outputs)
     if checks.RAISES in checks.tags_of(cell) and not raised:
         raise LessonError(f"tagged {checks.RAISES!r}, but nothing was raised")
+
+
+def short_traceback(error: nbformat.NotebookNode) -> list[str]:
+    """Return what readers see of a stored error: its message, without colours, frames and paths."""
+    lines = f"{error.ename}: {error.evalue}".splitlines()
+    return lines if len(lines) <= MESSAGE_LINES else [*lines[:MESSAGE_LINES], "…"]
 
 
 def tidy_data(output: nbformat.NotebookNode, count: int) -> None:
@@ -187,10 +194,42 @@ def refuse_warnings(text: str) -> None:
             raise LessonError(f"wrote to standard error: {line.strip()[:200]!r}")
 
 
+def keep_pictures(notebook: nbformat.NotebookNode, stored: nbformat.NotebookNode) -> int:
+    """Put stored pictures in place of new ones that show the same, and return how many.
+
+    Another machine draws letters a little differently. Where the cell's texts, the figures'
+    fingerprints among them, are the stored ones, and the pictures differ no more than a test
+    allows, the stored bytes stay: git shows no difference where there is none to see.
+    """
+    before = {cell.id: cell.get("outputs", []) for cell in stored.cells}
+    kept = 0
+    for cell in notebook.cells:
+        new = [
+            output for output in cell.get("outputs", []) if "image/png" in output.get("data", ())
+        ]
+        old = [
+            output for output in before.get(cell.id, []) if "image/png" in output.get("data", ())
+        ]
+        if len(new) != len(old) or checks.first_difference(old, new):
+            continue
+        for ours, theirs in zip(new, old, strict=True):
+            one, other = (output.data["image/png"].strip() for output in (ours, theirs))
+            if one != other and same_picture(one, other):
+                ours.data["image/png"] = other
+                kept += 1
+    return kept
+
+
+def same_picture(one: str, other: str) -> bool:
+    """Tell whether two pictures, in base 64, differ no more than a test allows."""
+    pair = [checks.pixels(base64.b64decode(picture)) for picture in (one, other)]
+    return not checks.picture_problem(*pair)[0]
+
+
 # --- one lesson, all lessons ----------------------------------------------------------------------
 
 
-async def regenerate(path: Path, check: bool) -> bool:
+async def regenerate(path: Path, check: bool = False, redraw: bool = False) -> str:
     """Run one lesson and store it.
 
     Parameters
@@ -199,41 +238,56 @@ async def regenerate(path: Path, check: bool) -> bool:
         The notebook, replaced in one step when everything went well.
     check
         Write nothing.
+    redraw
+        Store every picture anew, also where the stored one shows the same.
 
     Returns
     -------
-    bool
-        Whether the file changes.
+    str
+        What was done: ``unchanged``, ``written``, ``would change``, and how many pictures stayed.
+
+    Raises
+    ------
+    LessonError
+        The lesson cannot be stored; its file is as it was.
     """
-    stored = path.read_text(encoding="utf-8") if path.is_file() else ""
-    notebook = read(path)
+    stored = read(path)
+    notebook = copy.deepcopy(stored)
     await run(notebook, path.resolve().parent)
     tidy(notebook)
+    kept = 0 if redraw else keep_pictures(notebook, stored)
     text = nbformat.writes(notebook) + "\n"
-    if text != stored and not check:
-        replacement = path.with_suffix(".tmp")
-        replacement.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(replacement, path)
-    return text != stored
+    done = "unchanged"
+    if text.encode() != path.read_bytes():
+        done = "would change" if check else "written"
+        if not check:
+            write(path, text)
+    return f"{done}, {kept} pictures kept (--redraw replaces them)" if kept else done
 
 
-async def regenerate_all(paths: list[Path], check: bool, jobs: int) -> int:
-    """Run lessons, some at a time, with a line for each; return how many of them are at fault."""
+def write(path: Path, text: str) -> None:
+    """Replace a file in one step: it is the old one or the new one, never half of it."""
+    replacement = path.with_name(f".{path.name}.new")
+    replacement.write_text(text, encoding="utf-8", newline="\n")
+    replacement.replace(path)
+
+
+async def regenerate_all(paths: list[Path], check: bool, redraw: bool, jobs: int) -> bool:
+    """Run lessons, some at a time, with a line for each; tell whether all is well."""
     free = asyncio.Semaphore(jobs)
 
     async def one(path: Path) -> bool:
         async with free:
             begin = time.monotonic()
             try:
-                changed = await regenerate(path, check)
+                done = await regenerate(path, check, redraw)
             except LessonError as error:
                 print(f"{path}: {error}", file=sys.stderr, flush=True)
                 return False
-            word = ("would change" if check else "written") if changed else "unchanged"
-            print(f"{path}  {time.monotonic() - begin:.0f} s  {word}", flush=True)
-            return not (check and changed)
+            print(f"{path}  {time.monotonic() - begin:.0f} s  {done}", flush=True)
+            return not done.startswith("would")
 
-    return sum(not fine for fine in await asyncio.gather(*map(one, paths)))
+    return all(await asyncio.gather(*map(one, paths)))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -241,12 +295,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Run lessons and store what they show.")
     parser.add_argument("notebooks", nargs="*", type=Path, help="default: all of notebooks/")
     parser.add_argument("--check", action="store_true", help="write nothing; fail if it would")
+    parser.add_argument("--redraw", action="store_true", help="store all pictures anew")
     parser.add_argument("--jobs", type=int, default=2, help="lessons run at a time (2)")
     options = parser.parse_args(arguments)
     paths = options.notebooks or sorted((ROOT / "notebooks").glob("*.ipynb"))
     if not paths:
         parser.error(f"no lesson in {ROOT / 'notebooks'}")
-    return 1 if asyncio.run(regenerate_all(paths, options.check, max(options.jobs, 1))) else 0
+    os.environ.pop("MPLBACKEND", None)  # left to itself a kernel shows figures in the notebook
+    jobs = max(options.jobs, 1)
+    return 0 if asyncio.run(regenerate_all(paths, options.check, options.redraw, jobs)) else 1
 
 
 if __name__ == "__main__":
