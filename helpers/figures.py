@@ -122,15 +122,15 @@ def thumbnail(values: np.ndarray) -> str:
     Returns
     -------
     str
-        A word for each row of blocks, two digits for each block; ``--`` where all is missing.
+        Two digits for each block, row after row; ``--`` where all is missing.
 
     Examples
     --------
     >>> thumbnail(np.linspace(0, 1, 64).reshape(8, 8))
-    '121a222a 535b636b 949ca4ac d4dde5ed'
+    '121a222a/535b636b/949ca4ac/d4dde5ed'
     """
     rows = np.array_split(values, min(GRID, len(values)))
-    return " ".join(
+    return "/".join(
         "".join(_hex(block) for block in np.array_split(row, min(GRID, row.shape[1]), axis=1))
         for row in rows
     )
