@@ -36,6 +36,7 @@ class StoredLesson(pytest.File):
     """A notebook as a file, which is checked without being run."""
 
     def collect(self) -> Iterator[pytest.Item]:
+        """Yield the one test of the file."""
         yield StoredForm.from_parent(self, name="stored form")
 
 
@@ -43,16 +44,19 @@ class StoredForm(pytest.Item):
     """The test that a notebook is stored as `make notebooks` stores it, and fully checked."""
 
     def runtest(self) -> None:
+        """Check the file."""
         problems = checks.stored_problems(self.path)
         if problems:
             raise LessonError(problems)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """Show the problems alone, without a traceback through the checks."""
         if isinstance(excinfo.value, LessonError):
             return "\n".join(excinfo.value.problems)
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, None, str]:
+        """Name the test in verbose output."""
         return self.path, None, f"{self.path.name}: stored form"
 
 

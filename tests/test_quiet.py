@@ -138,14 +138,21 @@ def test_failing_import_is_unchanged(package):
 def test_failing_device_list_does_not_fail_the_import(package):
     folder = package(then="")
     init = folder / "tensorflow" / "__init__.py"
-    init.write_text("class config:\n    def list_physical_devices(): raise RuntimeError('driver')\n")
+    init.write_text(
+        "class config:\n    def list_physical_devices(): raise RuntimeError('driver')\n"
+    )
     done = run("import helpers, tensorflow; print('imported')", folder)
     assert (done.stdout, done.stderr) == ("imported\n", "")
 
 
 @pytest.mark.parametrize(
     "obstacle",
-    ["os.close(2)", "sys.stderr = None", "sys.stderr.close()", "tempfile.tempdir = '/no/such/folder'"],
+    [
+        "os.close(2)",
+        "sys.stderr = None",
+        "sys.stderr.close()",
+        "tempfile.tempdir = '/no/such/folder'",
+    ],
 )
 def test_import_works_where_nothing_can_be_held_back(package, obstacle):
     folder = package(then="print('imported')")

@@ -220,6 +220,11 @@ def keep_pictures(notebook: nbformat.NotebookNode, stored: nbformat.NotebookNode
     return kept
 
 
+def with_pictures(outputs: list[Any]) -> list[Any]:
+    """Return the outputs that hold a picture."""
+    return [output for output in outputs if "image/png" in output.get("data", ())]
+
+
 def same_picture(one: str, other: str) -> bool:
     """Tell whether two pictures, in base 64, differ no more than a test allows."""
     pair = [checks.pixels(base64.b64decode(picture)) for picture in (one, other)]
