@@ -1,7 +1,7 @@
 """Open JupyterLab on the first lesson: what ``make lab`` runs once the environment is ready.
 
 With a screen a browser opens; without one the address is printed. Further arguments go to
-JupyterLab.
+JupyterLab; one that is given here takes the place of ours of the same name.
 """
 
 import os
@@ -51,7 +51,7 @@ def has_screen(environ: dict[str, str], platform: str) -> bool:
     return True
 
 
-def arguments(root: Path, token: str, browser: bool) -> list[str]:
+def arguments(root: Path, token: str, browser: bool, asked: list[str]) -> list[str]:
     """Return JupyterLab's arguments: this machine only, behind a token.
 
     Parameters
@@ -62,8 +62,10 @@ def arguments(root: Path, token: str, browser: bool) -> list[str]:
         What the address must carry.
     browser : bool
         Whether to open one.
+    asked : list of str
+        The user's own arguments.
     """
-    given = [
+    ours = [
         "--ip=127.0.0.1",
         f"--IdentityProvider.token={token}",
         f"--ServerApp.root_dir={root}",
@@ -71,10 +73,11 @@ def arguments(root: Path, token: str, browser: bool) -> list[str]:
         "--Application.log_level=WARN",
     ]
     if not browser:
-        given.append("--no-browser")
+        ours.append("--no-browser")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
-        given.append("--allow-root")  # a bare container has no other user
-    return given
+        ours.append("--allow-root")  # a bare container has no other user
+    names = {argument.partition("=")[0] for argument in asked}
+    return [argument for argument in ours if argument.partition("=")[0] not in names] + asked
 
 
 def main() -> int:
@@ -84,13 +87,14 @@ def main() -> int:
     token = secrets.token_hex(24)
     browser = has_screen(dict(os.environ), sys.platform)
     try:
-        given = arguments(ROOT, token, browser)
+        given = arguments(ROOT, token, browser, sys.argv[1:])
     except FileNotFoundError as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1
-    server = LabApp.initialize_server(argv=[*given, *sys.argv[1:]])
+    server = LabApp.initialize_server(argv=given)
     # Asked of the server, since it takes the next port where the wanted one is in use.
-    address = f"http://127.0.0.1:{server.port}{server.default_url}?token={token}"
+    address = f"http://{server.ip}:{server.port}{server.default_url}"
+    address += f"?token={server.identity_provider.token}"
     how = "a browser opens; if none does, open" if server.open_browser else "open in a browser"
     print(f"lab: {how} {address}", flush=True)
     print("lab: Ctrl-C twice ends it", flush=True)

@@ -246,8 +246,7 @@ def judge(root: Path, wanted: Optional[Python] = None) -> Tuple[str, str]:
     stamp = read_stamp(venv)
     inside = probe([str(venv_python(venv))])
     if stamp is None:
-        same = inside is not None and (wanted is None or wanted.version == inside.version)
-        if same and inside.fits:
+        if inside is not None and inside.fits and inside.version == (wanted or inside).version:
             return "update", ".venv was made by hand"
         if (venv / LOG).exists() or (venv.is_dir() and not any(venv.iterdir())):
             return "make", "the last run did not finish"

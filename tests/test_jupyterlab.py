@@ -1,0 +1,263 @@
+"""A lesson as a reader meets it: JupyterLab in a browser, outputs cleared, all cells run.
+
+The first lesson is tried by default; ``BROWSER_LESSONS=all`` tries every one. A browser is looked
+for on the path, or taken from ``CHROMIUM``; where there is none the test is skipped, unless
+``BROWSER_REQUIRED`` is set, as ``.ci/run`` does.
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import nbformat
+import psutil
+import pytest
+from playwright.sync_api import Error, Page, sync_playwright
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).resolve().parent.parent
+LESSONS = sorted(path.name for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
+CHOSEN = LESSONS if os.environ.get("BROWSER_LESSONS") == "all" else LESSONS[:1]
+BROWSERS = (
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "chrome",
+    "msedge",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+)
+FLAGS = (
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    # Nothing here needs a network, and a browser that finds none fills the output with complaints.
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+START_SECONDS = 60
+LESSON_SECONDS = int(os.environ.get("BROWSER_SECONDS", "240"))
+
+OPEN = ".jp-NotebookPanel:not(.lm-mod-hidden) "
+# The status bar; the round mark beside the kernel's name says "idle" before there is a kernel.
+IDLE = "#jp-main-statusbar >> text=/[|] Idle$/"
+PROMPTS = OPEN + ".jp-CodeCell .jp-InputPrompt"
+# The figures that the browser could decode, code cell by code cell.
+COUNT_FIGURES = f"""
+() => [...document.querySelectorAll("{OPEN} .jp-CodeCell")].map(
+    cell => [...cell.querySelectorAll(".jp-OutputArea-output img")]
+        .filter(image => image.complete && image.naturalWidth > 0).length)
+"""
+
+
+class Lab(NamedTuple):
+    """A JupyterLab that runs: the address it printed, and the folder that it shows."""
+
+    address: str
+    place: Path
+
+
+def find_browser() -> str | None:
+    """Return the path of a browser of Chromium's kind, or None."""
+    given = os.environ.get("CHROMIUM")
+    names = (given,) if given else BROWSERS
+    return next((path for path in map(shutil.which, names) if path), None)
+
+
+def free_port() -> int:
+    """Return a port of the loopback that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def stop(server: subprocess.Popen) -> None:
+    """End the server and every process that it started, kernels among them."""
+    if server.poll() is not None:
+        return
+    family = psutil.Process(server.pid).children(recursive=True)
+    server.terminate()
+    try:
+        server.wait(20)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+    for process in family:
+        if process.is_running():
+            process.kill()
+    psutil.wait_procs(family, timeout=10)
+
+
+@pytest.fixture(scope="module")
+def browser_path() -> str:
+    path = find_browser()
+    if path is None:
+        why = "found no Chromium or Chrome: install one, or set CHROMIUM=/path/to/it"
+        if os.environ.get("BROWSER_REQUIRED"):
+            pytest.fail(why)
+        pytest.skip(why)
+    return path
+
+
+@pytest.fixture(scope="module")
+def lab(browser_path: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Start what ``make lab`` starts, over a copy of the lessons."""
+    place = tmp_path_factory.mktemp("lab")
+    shutil.copytree(ROOT / "notebooks", place / "notebooks")
+    # All cells in the page at once, whatever has been scrolled to, so that all can be counted.
+    settings = place / "config" / "labconfig" / "default_setting_overrides.json"
+    settings.parent.mkdir(parents=True)
+    settings.write_text(
+        json.dumps({"@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"}})
+    )
+    environ = {
+        **os.environ,
+        "JUPYTER_CONFIG_DIR": str(place / "config"),
+        "JUPYTER_DATA_DIR": str(place / "data"),
+        "JUPYTER_RUNTIME_DIR": str(place / "runtime"),
+        "IPYTHONDIR": str(place / "ipython"),
+    }
+    command = [
+        sys.executable,
+        str(ROOT / "tools" / "lab.py"),
+        f"--port={free_port()}",
+        f"--ServerApp.root_dir={place}",
+        "--no-browser",
+    ]
+    log = place / "lab.log"
+    with log.open("wb") as out:
+        server = subprocess.Popen(command, env=environ, stdout=out, stderr=subprocess.STDOUT)
+    try:
+        yield Lab(wait_for_address(server, log), place)
+    finally:
+        stop(server)
+
+
+def wait_for_address(server: subprocess.Popen, log: Path) -> str:
+    """Return the address that the server prints once it listens."""
+    for _ in range(START_SECONDS * 5):
+        words = log.read_text(encoding="utf-8").split()
+        address = next((word for word in words if "?token=" in word), None)
+        if address:
+            return address
+        if server.poll() is not None:
+            break
+        time.sleep(0.2)
+    pytest.fail(f"JupyterLab did not start: {log.read_text(encoding='utf-8')}")
+
+
+@pytest.fixture
+def page(browser_path: str, lab: Lab) -> Iterator[Page]:
+    sandbox = [] if getattr(os, "geteuid", lambda: 1)() else ["--no-sandbox"]  # root has none
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path, args=[*FLAGS, *sandbox])
+        try:
+            yield browser.new_page(viewport={"width": 1400, "height": 1000})
+        finally:
+            browser.close()
+
+
+def choose(page: Page, menu: str, command: str) -> None:
+    """Click an entry of a menu of JupyterLab."""
+    page.locator(".lm-MenuBar-item").get_by_text(menu, exact=True).click()
+    page.locator(f".lm-Menu-item[data-command='{command}']").click()
+
+
+def run_all(page: Page) -> None:
+    """Clear what is stored in the lesson that is open, and run it until nothing runs any more."""
+    # A command that is sent before the kernel listens is lost.
+    page.locator(IDLE).wait_for(timeout=START_SECONDS * 1000)
+    choose(page, "Edit", "editmenu:clear-all")
+    assert not any(page.evaluate(COUNT_FIGURES)), "found figures, expected none once cleared"
+    choose(page, "Run", "runmenu:run-all")
+    looks = 0  # in a row at which the kernel had nothing to do
+    for _ in range(LESSON_SECONDS * 2):
+        time.sleep(0.5)
+        prompts = page.locator(PROMPTS).all_text_contents()
+        looks = looks + 1 if page.locator(IDLE).count() else 0
+        # A cell that raises leaves the rest as they are; that takes longer to be sure of.
+        if (looks and all(map(ran, prompts))) or (looks > 8 and any(map(ran, prompts))):
+            return
+    pytest.fail(f"the lesson still ran after {LESSON_SECONDS} s: {prompts}")
+
+
+def ran(prompt: str) -> bool:
+    """Say whether a cell's prompt is that of one that was run."""
+    return prompt.strip("[]: ").isdigit()
+
+
+def save(page: Page, lesson: Path) -> list[nbformat.NotebookNode]:
+    """Save the lesson that is open and return its code cells as they then are on disk."""
+    before = lesson.stat().st_mtime_ns
+    choose(page, "File", "docmanager:save")
+    for _ in range(100):
+        if lesson.stat().st_mtime_ns != before:
+            return code_cells(lesson)
+        time.sleep(0.1)
+    pytest.fail(f"{lesson.name} was not saved")
+
+
+def code_cells(lesson: Path) -> list[nbformat.NotebookNode]:
+    """Return a notebook's code cells that hold any code."""
+    notebook = nbformat.read(lesson, as_version=4)
+    return [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+
+
+def figures(cell: nbformat.NotebookNode) -> int:
+    """Count the pictures among a cell's outputs."""
+    return sum(
+        any(kind.startswith("image/") for kind in output.get("data", {})) for output in cell.outputs
+    )
+
+
+def faults(stored: list[nbformat.NotebookNode], now: list[nbformat.NotebookNode]) -> list[str]:
+    """Say in a line each which cells raised, were not run, or drew more or fewer figures.
+
+    Parameters
+    ----------
+    stored, now : list of NotebookNode
+        The code cells of the lesson as it is in the checkout, and as the browser left it.
+    """
+    found = []
+    for cell, new in zip(stored, now, strict=True):
+        name = f"the cell {cell.source.splitlines()[0]!r}"
+        found += [
+            f"{name} raised {output.ename}: {output.evalue}"
+            for output in new.outputs
+            if output.output_type == "error"
+            and "raises-exception" not in cell.metadata.get("tags", [])
+        ]
+        if new.execution_count is None:
+            found.append(f"{name} was not run")
+        elif figures(new) != figures(cell):
+            found.append(f"{name} drew {figures(new)} figures, expected {figures(cell)}")
+    return found
+
+
+@pytest.mark.parametrize("lesson", CHOSEN)
+def test_a_reader_can_run_the_lesson(lesson: str, lab: Lab, page: Page) -> None:
+    try:
+        page.goto(lab.address.replace(LESSONS[0], lesson), timeout=START_SECONDS * 1000)
+        run_all(page)
+        assert page.get_by_text("official Jupyter news").count() == 0, "JupyterLab asks about news"
+        stored = code_cells(ROOT / "notebooks" / lesson)
+        assert faults(stored, save(page, lab.place / "notebooks" / lesson)) == []
+        assert sum(page.evaluate(COUNT_FIGURES)) == sum(map(figures, stored))
+    except (Error, AssertionError, pytest.fail.Exception) as error:
+        picture = ROOT / "test_output" / f"{lesson}.png"
+        picture.parent.mkdir(exist_ok=True)
+        page.screenshot(path=picture, full_page=True)
+        error.add_note(f"what the browser showed: {picture}")
+        raise
+
+
+def test_there_is_a_lesson_to_try() -> None:
+    assert CHOSEN, f"found no lesson in {ROOT / 'notebooks'}"
