@@ -28,6 +28,9 @@ import notebook_checks as checks  # noqa: E402
 # Key under which a report carries its headline, from worker to terminal.
 HEADLINE = "lesson"
 
+# nbval's words for a cell whose outputs tell more. Its other words (no time left …) are the cause.
+COMPARED = ("Cell outputs differ", "Cell execution caused an exception")
+
 # Where a cell keeps what was found wrong with it.
 FOUND = pytest.StashKey[list[str]]()
 
@@ -91,15 +94,16 @@ def pytest_collectstart(collector: pytest.Collector) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+def pytest_runtest_call(item: Any) -> Generator[None, None, None]:
     """After nbval has run and compared a cell, check what nbval does not look at."""
     if not is_cell(item):
         return (yield)
     stored = copy.deepcopy(item.cell.outputs)  # nbval joins printed texts in place
     try:
         yield
-    except Exception:
-        item.stash[FOUND] = _problems(item, stored)
+    except Exception as error:
+        message = str(error).partition("\n")[0]
+        item.stash[FOUND] = _problems(item, stored) if message in COMPARED else [message]
         raise
     problems = item.stash[FOUND] = _problems(item, stored)
     if problems:
@@ -132,9 +136,9 @@ def pytest_runtest_makereport(
     if report.failed and isinstance(report.longrepr, str):
         if is_cell(item):
             where = _place(item)
-            causes = item.stash.get(FOUND, []) or [str(call.excinfo.value).partition("\n")[0]]
+            causes = item.stash.get(FOUND, []) or report.longrepr.splitlines()[:1]
         elif isinstance(item, StoredForm):
-            where = str(item.path.relative_to(item.config.rootpath))
+            where = item.nodeid.partition("::")[0]
             causes = report.longrepr.splitlines()
         else:
             return report
@@ -148,7 +152,7 @@ def _place(item: Any) -> str:
     """Name a cell: the file, its number as nbval counts, the heading above."""
     cells = item.parent.nb.cells
     codes = [index for index, cell in enumerate(cells) if cell.cell_type == "code"]
-    path = item.path.relative_to(item.config.rootpath)
+    path = item.nodeid.partition("::")[0]
     return f"{path}, {checks.place(cells, codes[item.cell_num])}"
 
 

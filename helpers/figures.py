@@ -252,7 +252,8 @@ def _collection(collection: Collection) -> str:
     if values is not None:
         shade = f"{_mapping(collection)} of {_series(_filled(values).ravel())}"
     else:
-        shade = _distinct(colors.to_hex(colour) for colour in collection.get_facecolors())
+        faces = colors.to_rgba_array(collection.get_facecolor())
+        shade = _distinct(colors.to_hex(face) for face in faces)
     if isinstance(collection, PathCollection):
         points = _filled(collection.get_offsets())
         where = f"x {_series(points[:, 0])}, y {_series(points[:, 1])}"

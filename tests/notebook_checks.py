@@ -149,8 +149,9 @@ def stored_problems(path: Path) -> list[str]:
     except (ValueError, KeyError, TypeError) as error:
         return [f"not a notebook: {error}"]
     problems = list(_file_problems(notebook, size))
-    if error := _schema_error(notebook):
-        return [*problems, f"not a valid notebook: {error}"]
+    invalid = _schema_error(notebook)
+    if invalid:
+        return [*problems, f"not a valid notebook: {invalid}"]
     expected_count = 0
     for index, cell in enumerate(cells):
         found = list(_cell_problems(cell))

@@ -198,7 +198,8 @@ def test_in_a_kernel(package, monkeypatch):
     cells = [
         "import helpers",
         "import tensorflow",
-        "import os; _ = os.write(2, b'a later line\\n')",
+        # A kernel hands on what it finds on descriptor 2 with some delay.
+        "import os, time; _ = os.write(2, b'a later line\\n'); time.sleep(0.5)",
     ]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code) for code in cells])
     NotebookClient(notebook).execute(stderr=subprocess.DEVNULL)
@@ -207,7 +208,6 @@ def test_in_a_kernel(package, monkeypatch):
         for cell in notebook.cells
     ]
     assert printed[0] == []
-    # A kernel hands on what it finds on descriptor 2 with some delay.
     assert "".join(printed[1] + printed[2]) == "unknown native line\na later line\n"
 
 

@@ -91,11 +91,13 @@ async def run(notebook: nbformat.NotebookNode, folder: Path) -> None:
     client.on_cell_start = on_cell_start
     try:
         await client.async_execute(cwd=str(folder), stderr=subprocess.DEVNULL)
-    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-        raised = isinstance(error, CellExecutionError)
-        message = f"{error.ename}: {error.evalue}" if raised else str(error)
-        place = checks.place(notebook.cells, running)
-        raise LessonError(f"{place}: {message.partition(chr(10))[0]}") from error
+    except CellExecutionError as error:
+        message = f"{error.ename}: {error.evalue}"
+    except (CellTimeoutError, DeadKernelError) as error:
+        message = str(error)
+    else:
+        return
+    raise LessonError(f"{checks.place(notebook.cells, running)}: {message.splitlines()[0]}")
 
 
 # --- reading and tidying --------------------------------------------------------------------------
