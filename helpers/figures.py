@@ -39,7 +39,7 @@ GRID = 4
 # Of a longer series (the points of a line, bars, …) only so many are written out.
 SERIES = 8
 
-# Weights of red, green and blue in a block's mean: all different, so that swapped channels show.
+# Weights of red, green and blue in the brightness of a block.
 _WEIGHTS = np.array([0.3, 0.59, 0.11])
 
 
