@@ -56,6 +56,13 @@ COUNT_FIGURES = f"""
     cell => [...cell.querySelectorAll(".jp-OutputArea-output img")]
         .filter(image => image.complete && image.naturalWidth > 0).length)
 """
+# The pictures of the text, diagrams among them, that the browser could not draw.
+BROKEN_PICTURES = f"""
+() => [...document.querySelectorAll(
+        "{OPEN} .jp-MarkdownCell img, {OPEN} .jp-RenderedMermaid.jp-mod-warning")]
+    .filter(image => !image.naturalWidth).map(image => image.alt || image.textContent)
+"""
+DIAGRAMS = OPEN + ".jp-RenderedMermaid img"
 
 
 class Lab(NamedTuple):
@@ -206,9 +213,15 @@ def save(page: Page, lesson: Path) -> list[nbformat.NotebookNode]:
 
 
 def code_cells(lesson: Path) -> list[nbformat.NotebookNode]:
-    """Return a notebook's code cells that hold any code."""
-    notebook = nbformat.read(lesson, as_version=4)
-    return [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+    """Return a notebook's code cells."""
+    cells = nbformat.read(lesson, as_version=4).cells
+    return [cell for cell in cells if cell.cell_type == "code"]
+
+
+def diagrams(lesson: Path) -> int:
+    """Count the diagrams in a notebook's text."""
+    cells = nbformat.read(lesson, as_version=4).cells
+    return sum(cell.source.count("```mermaid") for cell in cells if cell.cell_type == "markdown")
 
 
 def figures(cell: nbformat.NotebookNode) -> int:
@@ -244,13 +257,19 @@ def faults(stored: list[nbformat.NotebookNode], now: list[nbformat.NotebookNode]
 
 @pytest.mark.parametrize("lesson", CHOSEN)
 def test_a_reader_can_run_the_lesson(lesson: str, lab: Lab, page: Page) -> None:
+    path = ROOT / "notebooks" / lesson
     try:
         page.goto(lab.address.replace(LESSONS[0], lesson), timeout=START_SECONDS * 1000)
         run_all(page)
         assert page.get_by_text("official Jupyter news").count() == 0, "JupyterLab asks about news"
-        stored = code_cells(ROOT / "notebooks" / lesson)
+        stored = code_cells(path)
         assert faults(stored, save(page, lab.place / "notebooks" / lesson)) == []
-        assert sum(page.evaluate(COUNT_FIGURES)) == sum(map(figures, stored))
+        drawn = page.evaluate(COUNT_FIGURES)
+        for cell, number in zip(stored, drawn, strict=True):
+            if not cell.metadata.get("jupyter", {}).get("outputs_hidden"):
+                assert number == figures(cell), f"the browser drew {number} figures: {cell.source}"
+        assert page.evaluate(BROKEN_PICTURES) == []
+        assert page.locator(DIAGRAMS).count() == diagrams(path)
     except (Error, AssertionError, pytest.fail.Exception) as error:
         picture = ROOT / "test_output" / f"{lesson}.png"
         picture.parent.mkdir(exist_ok=True)
