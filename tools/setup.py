@@ -45,8 +45,8 @@ LOG = "set-up.log"
 UNFINISHED = {"unfinished": "yes"}
 
 # JupyterLab asks once whether it may fetch news, looks for newer versions of itself, and lists
-# extensions off the network; a lesson needs none of it. Both files are read because they lie inside
-# the environment: nothing of the user's own is touched.
+# extensions off the network, and asks npm for language servers; a lesson needs none of it. These
+# files are read because they lie inside the environment: nothing of the user's own is touched.
 JUPYTER = {
     "etc/jupyter/jupyter_lab_config.json": {
         "LabApp": {
@@ -55,6 +55,7 @@ JUPYTER = {
             "check_for_updates_class": "jupyterlab.handlers.announcements.NeverCheckForUpdate",
         }
     },
+    "etc/jupyter/jupyter_server_config.json": {"LanguageServerManager": {"autodetect": False}},
     "etc/jupyter/labconfig/default_setting_overrides.json": {
         "@jupyterlab/apputils-extension:notification": {
             "fetchNews": "false",
