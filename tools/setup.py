@@ -44,7 +44,7 @@ STAMP = "set-up.json"
 LOG = "set-up.log"
 UNFINISHED = {"unfinished": "yes"}
 
-# JupyterLab asks once whether it may fetch news, looks for newer versions of itself, and lists
+# JupyterLab asks once whether it may fetch news, looks for newer versions of itself, lists
 # extensions off the network, and asks npm for language servers; a lesson needs none of it. These
 # files are read because they lie inside the environment: nothing of the user's own is touched.
 JUPYTER = {
@@ -417,6 +417,7 @@ def fill(root: Path) -> None:
         # Packages ship a few files that no Python compiles, for other versions; that is no failure.
         subprocess.call(
             [inside, "-I", "-m", "compileall", "-qq", "-j", "0", str(venv)],
+            stderr=subprocess.DEVNULL,
             env=own_environment(),
         )
     final = probe([inside])
