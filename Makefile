@@ -8,7 +8,8 @@ WORKERS ?= 2
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 
 # Any Python 3 that runs will do: tools/setup.py itself looks for a fitting one. PYTHON=… wins.
-FOUND := $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
+PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python)
+FOUND := $(shell for python in $(PYTHONS); do \
     $$python -c 'import sys; sys.exit(sys.version_info < (3, 6))' >/dev/null 2>&1 && { echo $$python; break; }; done)
 
 .DEFAULT_GOAL := help
@@ -19,12 +20,10 @@ help:  ## list the verbs
 	    awk -F'|' '{ printf "%-18s%s\n", $$1, $$2 }'
 
 setup:  ## make .venv and install everything in it, at most once
-ifdef PYTHON
-	@$(PYTHON) tools/setup.py --this-python
-else ifneq ($(FOUND),)
-	@$(FOUND) tools/setup.py
+ifeq ($(FOUND),)
+	@echo 'set-up: found no Python 3 as $(PYTHONS): install 3.11, 3.12 or 3.13, or set PYTHON=/path/to/python' >&2; exit 1
 else
-	@echo 'found no Python 3, expected 3.11, 3.12 or 3.13: install one, or set PYTHON=/path/to/python' >&2; exit 1
+	@$(FOUND) tools/setup.py $(if $(PYTHON),--this-python)
 endif
 
 lab: setup  ## read and run the lessons in JupyterLab (PORT=8888)

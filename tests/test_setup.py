@@ -113,10 +113,10 @@ def fake(folder: Path, name: str, answer: "setup.Python | None") -> Path:
 def test_where_this_python_is_too_old_another_on_the_path_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    this = inside_machine = setup.probe([sys.executable])
+    this = setup.probe([sys.executable])
     old = fake(tmp_path, "python3", this._replace(version="3.9.1", path="/old"))
     fake(tmp_path, "python3.13", None)
-    fake(tmp_path, "python3.12", inside_machine._replace(venv=False))
+    fake(tmp_path, "python3.12", this._replace(venv=False))
     fake(tmp_path, "python3.11", this._replace(version="3.11.9", path="/fits"))
     monkeypatch.setattr(sys, "executable", str(old))
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -360,8 +360,8 @@ def test_each_verb_sets_up_first(verb: str, command: str) -> None:
 
 @MAKE
 def test_settings_reach_the_commands() -> None:
-    dry = make("-n", "lab", "PORT=9999", "ARGS=--debug", "PYTHON=/some/python").stdout
-    assert "/some/python tools/setup.py --this-python" in dry
+    dry = make("-n", "lab", "PORT=9999", "ARGS=--debug", f"PYTHON={sys.executable}").stdout
+    assert f"{sys.executable} tools/setup.py --this-python" in dry
     assert re.search(r"tools/lab.py --port=9999 --debug$", dry, re.MULTILINE)
 
 
@@ -371,7 +371,10 @@ def test_no_python_at_all_gets_one_line(tmp_path: Path) -> None:
     fake(tmp_path, "python3", None)
     done = make("setup", path=str(tmp_path))
     assert done.returncode != 0
-    assert done.stderr.startswith("found no Python 3, expected 3.11, 3.12 or 3.13")
+    assert done.stderr.startswith("set-up: found no Python 3 as python3 python3.13")
+    done = make("setup", "PYTHON=/nowhere/python")
+    assert done.returncode != 0
+    assert done.stderr.startswith("set-up: found no Python 3 as /nowhere/python: install 3.11")
 
 
 # JupyterLab
