@@ -72,8 +72,8 @@ found = {"path": getattr(sys, "_base_executable", None) or sys.executable,
          "bits": 64 if sys.maxsize > 2**32 else 32}
 try:
     import venv, ensurepip
-    found["venv"] = True
-except ImportError:
+    found["venv"] = bool(ensurepip.version())
+except (ImportError, AttributeError):  # Debian keeps both in a package of their own
     found["venv"] = False
 print(json.dumps(found))
 """
