@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import importlib.abc
 import importlib.machinery
+import itertools
 import os
 import re
 import sys
@@ -25,6 +26,8 @@ from typing import BinaryIO
 # How a native line begins: "I0000 00:00:1795340188.050388    3346 port.cc:153] " (level, time,
 # thread, source), or, in older builds, "2026-11-22 09:36:26.123456: I tensorflow/…/port.cc:153] ".
 _NATIVE = rb"(?:[IWEF]\d{4} [\d:.]+ +\d+|[\d-]{10} [\d:.]+: [IWEF]) "
+
+_IS_NATIVE = re.compile(_NATIVE)
 
 # Lines that come at every start, and tell a reader nothing that can be acted upon.
 _KNOWN = re.compile(
@@ -63,9 +66,36 @@ def is_startup_notice(line: bytes) -> bool:
     return _KNOWN.match(line) is not None
 
 
+def without_startup_notices() -> contextlib.AbstractContextManager[None]:
+    """Hold back what is written to file descriptor 2, then pass on all but the known notices."""
+    return filtered_stderr(
+        lambda lines: [line for line in lines if not is_startup_notice(line)],
+    )
+
+
+def without_native_messages(lines: Sequence[bytes]) -> list[bytes]:
+    """Return the lines before the first message of TensorFlow's native code.
+
+    A native message may go on for any number of lines, a Python traceback among them, so nothing
+    after its first line can be told from it.
+
+    Parameters
+    ----------
+    lines
+        What was written to file descriptor 2.
+
+    Examples
+    --------
+    >>> native = b"W0000 00:00:1795340188.050388    3346 op_kernel.cc:1845] INVALID_ARGUMENT: ..."
+    >>> without_native_messages([b"mine", native, b"Traceback"])
+    [b'mine']
+    """
+    return list(itertools.takewhile(lambda line: not _IS_NATIVE.match(line), lines))
+
+
 @contextlib.contextmanager
-def without_startup_notices() -> Iterator[None]:
-    """Hold back what is written to file descriptor 2, then pass on all but the known notices.
+def filtered_stderr(select: Callable[[Sequence[bytes]], Sequence[bytes]]) -> Iterator[None]:
+    """Hold back what is written to file descriptor 2, then pass on the lines that `select` returns.
 
     Also where the body raises. Where descriptor 2 is closed, or no temporary file can be made,
     the body simply runs: nothing is hidden.
@@ -94,7 +124,7 @@ def without_startup_notices() -> Iterator[None]:
         os.close(real)
         with held:
             held.seek(0)
-            rest = b"".join(line for line in held if not is_startup_notice(line))
+            rest = b"".join(select(held.readlines()))
         while rest:
             rest = rest[os.write(2, rest) :]
 

@@ -7,10 +7,13 @@ Lessons that provoke an error print it through `shown`.
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 import textwrap
 import warnings
 from collections.abc import Iterator
+
+from helpers._startup import filtered_stderr, without_native_messages
 
 __all__ = ["essence", "shown"]
 
@@ -41,6 +44,10 @@ def shown() -> Iterator[None]:
     The error ends the block and goes no further. Where nothing comes, that is printed too: a
     mistake that says nothing is the kind to look out for.
 
+    Two things are left out. TensorFlow's native code logs an error that Python then raises: it is
+    shown once. And the advice against building functions in a loop, which whoever tries one
+    mistake after the other does on purpose.
+
     Examples
     --------
     >>> with shown():
@@ -50,16 +57,27 @@ def shown() -> Iterator[None]:
     ...     int("1")
     no error, no warning
     """
-    error = None
-    with warnings.catch_warnings(record=True) as caught:
+    error: Exception | None = None
+    log = logging.getLogger("tensorflow")
+    log.addFilter(_is_no_retracing_advice)
+    with (
+        warnings.catch_warnings(record=True) as caught,
+        filtered_stderr(lambda lines: without_native_messages(lines) if error else lines),
+    ):
         warnings.simplefilter("always")
         try:
             yield
         except Exception as raised:
             error = raised
+        finally:
+            log.removeFilter(_is_no_retracing_advice)
     lines = [essence(warning.message) for warning in caught]  # type: ignore[arg-type]
     lines += [essence(error)] if error is not None else []
     print("\n".join(dict.fromkeys(lines)) or "no error, no warning")
+
+
+def _is_no_retracing_advice(record: logging.LogRecord) -> bool:
+    return "triggered tf.function retracing" not in record.getMessage()
 
 
 def essence(error: BaseException, limit: int = 400) -> str:

@@ -1,5 +1,7 @@
 """Long messages are cut to what matters, and nothing is passed over in silence."""
 
+import logging
+import os
 import warnings
 
 import numpy as np
@@ -57,6 +59,28 @@ def test_silence_is_shown(capsys):
     with shown():
         pass
     assert capsys.readouterr().out == "no error, no warning\n"
+
+
+def test_the_native_log_of_the_error_is_left_out_and_all_else_passes(capfd):
+    with shown():
+        os.write(2, b"mine\n")
+        wrong_shapes()
+    with shown():
+        os.write(2, b"W0000 00:00:1.5    7 some.cc:1] a warning without an error\n")
+    err = capfd.readouterr().err
+    assert err == "mine\nW0000 00:00:1.5    7 some.cc:1] a warning without an error\n"
+
+
+def test_only_the_advice_on_retracing_is_left_out_of_the_log(caplog):
+    log = logging.getLogger("tensorflow")
+    log.addHandler(caplog.handler)
+    with shown():
+        log.warning("5 out of the last 5 calls to f triggered tf.function retracing.")
+        log.warning("disk full")
+    log.warning("6 calls triggered tf.function retracing.")
+    log.removeHandler(caplog.handler)
+    assert [record.message for record in caplog.records if "5 out" in record.message] == []
+    assert {"disk full", "6 calls triggered tf.function retracing."} <= set(caplog.messages)
 
 
 def test_a_long_message_is_cut():
