@@ -34,12 +34,11 @@ test: setup  ## check every lesson, helper and tile (ARGS=… goes to pytest)
 
 notebooks: setup  ## run every lesson again and store what it shows
 	@$(BIN)/python tools/regenerate.py $(ARGS)
+	@$(BIN)/python tools/readme.py > $(if $(filter Windows_NT,$(OS)),NUL,/dev/null)
 
 lint: setup  ## style, types and spelling of code and lessons
-	@$(BIN)/ruff check
-	@$(BIN)/ruff format --check
-	@$(BIN)/mypy
-	@$(BIN)/codespell
+	@failed=; for check in 'ruff check' 'ruff format --check' mypy codespell; do \
+	    echo "lint: $$check"; $(BIN)/$$check || failed=yes; done; test -z "$$failed"
 
 data: setup  ## rebuild data_samples from its sources
 	@$(BIN)/python data_samples/build.py $(ARGS)

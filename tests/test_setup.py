@@ -359,9 +359,12 @@ def test_each_verb_sets_up_first(verb: str, command: str) -> None:
 
 
 @MAKE
-def test_settings_reach_the_commands() -> None:
-    dry = make("-n", "lab", "PORT=9999", "ARGS=--debug", f"PYTHON={sys.executable}").stdout
-    assert f"{sys.executable} tools/setup.py --this-python" in dry
+@POSIX
+def test_settings_reach_the_commands(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.symlink_to(sys.executable)
+    dry = make("-n", "lab", "PORT=9999", "ARGS=--debug", f"PYTHON={mine}").stdout
+    assert f"{mine} tools/setup.py --this-python" in dry
     assert re.search(r"tools/lab.py --port=9999 --debug$", dry, re.MULTILINE)
 
 
