@@ -118,6 +118,8 @@ def show_batch(
         for axes, value in zip(axes_row, leaf[:samples], strict=True):
             _draw_leaf(axes, value, limits, ROLE_COLOURS[_role(path)])
             axes.set(xticks=[])
+            if leaf.ndim == 4:
+                axes.spines[:].set_visible(False)
             axes.tick_params(labelleft=axes is axes_row[0], labelsize=8)
         axes_row[0].set_ylabel(_short(path), rotation=0, ha="right", va="center")
     for names in labels.values():
