@@ -54,7 +54,7 @@ def shown() -> Iterator[None]:
     ...     int("many")
     ValueError: invalid literal for int() with base 10: 'many'
     >>> with shown():
-    ...     int("1")
+    ...     one = int("1")
     no error, no warning
     """
     error: Exception | None = None
