@@ -78,8 +78,8 @@ def from_batches(
     if length is None:
         if not hasattr(batches, "__len__"):
             raise TypeError(
-                "length: expected the number of batches in an epoch, found none; pass length=<int>, "
-                "or length=tf.data.INFINITE_CARDINALITY for a generator that never ends"
+                "length: expected the number of batches in an epoch, found none; pass "
+                "length=<int>, or length=tf.data.INFINITE_CARDINALITY for a generator that never ends"
             )
         length = len(batches)
     if length < 1 and length != tf.data.INFINITE_CARDINALITY:
@@ -307,9 +307,11 @@ def _check_structure(path: str, part: Any, wanted: Any) -> None:
         raise BatchError(f"{where}: expected {_outline(wanted)}, found {_outline(part)}")
     if kinds[0] == "dict" and set(part) != set(wanted):
         missing, extra = sorted(set(wanted) - set(part)), sorted(set(part) - set(wanted))
+        details = [f"; missing {missing}"] * bool(missing) + [f"; not expected {extra}"] * bool(
+            extra
+        )
         raise BatchError(
-            f"{where}: expected keys {sorted(wanted)}, found {sorted(part)}"
-            f"{f'; missing {missing}' if missing else ''}{f'; not expected {extra}' if extra else ''}"
+            f"{where}: expected keys {sorted(wanted)}, found {sorted(part)}{''.join(details)}"
         )
     if kinds[0] == "tuple" and len(part) != len(wanted):
         raise BatchError(f"{where}: expected {_outline(wanted)}, found {_outline(part)}")

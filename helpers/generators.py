@@ -171,7 +171,7 @@ class Epochs:
         """Draw one batch, and the order of rows that the flow drew for this epoch."""
         flow = self.flow
         with _GLOBAL_RANDOM_STATE:
-            state = np.random.get_state()  # noqa: NPY002  the state that flows draw from
+            state = np.random.get_state()  # what flows draw from
             try:
                 # Before its first batch a flow sets its own counters to 0: step over that.
                 if inspect.getgeneratorstate(flow.index_generator) == inspect.GEN_CREATED:
@@ -182,7 +182,7 @@ class Epochs:
                     flow.index_array = order
                 return next(flow), flow.index_array
             finally:
-                np.random.set_state(state)  # noqa: NPY002
+                np.random.set_state(state)
 
 
 class AlignedEpochs:
@@ -255,18 +255,15 @@ class AlignedEpochs:
             yield self._join({name: next(batches) for name, batches in passes.items()})
 
     def _join(self, batches: Mapping[str, Any]) -> Any:
-        pictures: dict[str, np.ndarray] = {}
-        rows: np.ndarray | None = None
-        for name, batch in batches.items():
-            pictures[name], found = _split_rows(name, batch)
-            if rows is None:
-                first, rows = name, found
-            elif not np.array_equal(rows, found):
+        parts = {name: _split_rows(name, batch) for name, batch in batches.items()}
+        first, (_, rows) = next(iter(parts.items()))
+        for name, (_, found) in parts.items():
+            if not np.array_equal(rows, found):
                 raise AlignmentError(
                     f"flows[{name!r}]: expected rows {_few(rows)} as in flows[{first!r}], "
                     f"found {_few(found)}; give all flows the same seed, batch_size and shuffle"
                 )
-        return self._assemble(pictures, rows)
+        return self._assemble({name: pictures for name, (pictures, _) in parts.items()}, rows)
 
 
 def _split_rows(name: str, batch: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -81,7 +81,7 @@ def _is_no_retracing_advice(record: logging.LogRecord) -> bool:
 
 
 def essence(error: BaseException, limit: int = 400) -> str:
-    """Return an error's or a warning's class and message without its wrapping.
+    r"""Return an error's or a warning's class and message without its wrapping.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def essence(error: BaseException, limit: int = 400) -> str:
 
     Examples
     --------
-    >>> essence(ValueError("Graph execution error:\\n\\nshapes differ\\n\\t [[{{node add}}]]"))
+    >>> essence(ValueError("Graph execution error:\n\nshapes differ\n\t [[{{node add}}]]"))
     'ValueError: shapes differ'
     """
     message = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)

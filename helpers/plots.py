@@ -153,13 +153,13 @@ def show_chain(batch: Any, dataset: tf.data.Dataset, model: keras.Model) -> None
     ]
     count = max(len(column) for column in columns)
     fig, axes = plt.subplots(figsize=(10, 0.62 * count + 1), layout="constrained")
-    taken = {path: path for path, _ in columns[1] if path in dict(columns[2])}
-    same = {path: path for path, _ in columns[0] if path in dict(columns[1])}
+    batch_paths, element_paths, model_paths = ([path for path, _ in column] for column in columns)
+    joins = (set(batch_paths) & set(element_paths), set(element_paths) & set(model_paths))
     for x, (heading, column) in enumerate(
         zip(("batch of the generator", "element of the dataset", "model"), columns, strict=True)
     ):
         axes.text(4 * x, 0.9, heading, ha="center", fontsize=12, fontweight="bold")
-        joined = [same.keys(), taken.keys(), taken.values()][x]
+        joined = joins[min(x, 1)]
         for y, (path, text) in enumerate(column):
             colour = ROLE_COLOURS[_role(path)]
             frame = FancyBboxPatch(
@@ -169,15 +169,15 @@ def show_chain(batch: Any, dataset: tf.data.Dataset, model: keras.Model) -> None
             )  # fmt: skip
             axes.add_patch(frame)
             axes.text(4 * x, -y, text, ha="center", va="center", fontsize=10)
-    for x, joins in enumerate((same, taken)):
-        starts = [path for path, _ in columns[x]]
-        ends = [path for path, _ in columns[x + 1]]
-        for start, end in joins.items():
+    for x, (starts, ends) in enumerate(
+        ((batch_paths, element_paths), (element_paths, model_paths))
+    ):
+        for path in sorted(joins[x]):
             axes.annotate(
                 "",
-                (4 * x + 2.5, -ends.index(end)),
-                (4 * x + 1.5, -starts.index(start)),
-                arrowprops={"arrowstyle": "->", "color": ROLE_COLOURS[_role(start)], "lw": 1.5},
+                (4 * x + 2.5, -ends.index(path)),
+                (4 * x + 1.5, -starts.index(path)),
+                arrowprops={"arrowstyle": "->", "color": ROLE_COLOURS[_role(path)], "lw": 1.5},
             )
     axes.set(xlim=(-1.6, 9.6), ylim=(-count + 0.4, 1.3))
     axes.axis("off")
@@ -283,7 +283,7 @@ def _text(path: str, leaf: Any) -> str:
     shape, dtype = leaf.shape, leaf.dtype
     if isinstance(shape, tf.TensorShape):
         shape = "<unknown>" if shape.rank is None else tuple(shape.as_list())
-    return f"{path}\n{tuple(shape) if not isinstance(shape, str) else shape} {getattr(dtype, 'name', dtype)}"
+    return f"{path}\n{shape} {getattr(dtype, 'name', dtype)}"
 
 
 def _ports(model: keras.Model) -> list[tuple[str, str]]:

@@ -1,5 +1,7 @@
 """A dataset says what it holds, and refuses batches that do not fit."""
 
+# ruff: noqa: E501  (tables of cases: one case a line)
+
 from collections import namedtuple
 
 import numpy as np
