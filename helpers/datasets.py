@@ -79,7 +79,7 @@ def from_batches(
         if not hasattr(batches, "__len__"):
             raise TypeError(
                 "length: expected the number of batches in an epoch, found none; pass "
-                "length=<int>, or length=tf.data.INFINITE_CARDINALITY for a generator that never ends"
+                "length=<int>, or length=tf.data.INFINITE_CARDINALITY if the generator never ends"
             )
         length = len(batches)
     if length < 1 and length != tf.data.INFINITE_CARDINALITY:

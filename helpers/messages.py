@@ -36,6 +36,9 @@ _NOISE = (
 # After these lines comes nothing that the lines before them do not say.
 _ENDS = ("Traceback (most recent call last)", "Arguments received by", "Stack trace for op")
 
+# What Python itself does not show to users: it is meant for the authors of libraries.
+_HIDDEN_BY_DEFAULT = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
+
 
 @contextlib.contextmanager
 def shown() -> Iterator[None]:
@@ -65,6 +68,8 @@ def shown() -> Iterator[None]:
         filtered_stderr(lambda lines: without_native_messages(lines) if error else lines),
     ):
         warnings.simplefilter("always")
+        for hidden in _HIDDEN_BY_DEFAULT:
+            warnings.simplefilter("ignore", hidden)
         try:
             yield
         except Exception as raised:

@@ -53,6 +53,12 @@ def test_warnings_are_shown_once_and_before_the_error(capsys):
     assert capsys.readouterr().out == "UserWarning: look out\nValueError: too late\n"
 
 
+def test_what_python_hides_from_users_stays_hidden(capsys):
+    with shown():
+        warnings.warn("for authors of libraries", DeprecationWarning, stacklevel=1)
+    assert capsys.readouterr().out == "no error, no warning\n"
+
+
 def test_silence_is_shown(capsys):
     with shown():
         pass

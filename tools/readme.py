@@ -1,4 +1,4 @@
-"""Run the README's Python code from top to bottom, and draw its picture: part of ``make notebooks``.
+"""Run the README's Python code and draw its picture: part of ``make notebooks``.
 
 The picture, `batch.png`, shows the first batch of the dataset that the last block makes.
 """
@@ -42,6 +42,6 @@ def draw(names: dict[str, Any], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    import helpers  # noqa: F401  (keeps TensorFlow's start-up notices away)
+    import helpers  # first of all: keeps TensorFlow's start-up notices away
 
     draw(run_blocks(), PICTURE)
