@@ -295,8 +295,15 @@ def checksum(picture: np.ndarray) -> str:
     return f"{zlib.crc32(np.ascontiguousarray(picture, 'uint8').tobytes()):08x}"
 
 
-@functools.cache
 def _read_table(root: Path) -> pd.DataFrame:
+    """Read and check the table, once for each version of the file."""
+    path = root / "tiles.csv"
+    status = path.stat() if path.is_file() else None
+    return _read_table_once(root, status and (status.st_mtime_ns, status.st_size))
+
+
+@functools.cache
+def _read_table_once(root: Path, version: tuple[int, int] | None) -> pd.DataFrame:
     path = root / "tiles.csv"
     rows = _read_csv(path, _COLUMNS)
     places = [f"{path}: line {line}: id {tile}" for line, tile in enumerate(rows["id"], start=2)]
@@ -351,6 +358,11 @@ def _compare_folders(rows: pd.DataFrame, root: Path) -> None:
                 raise TileError(f"{path}: expected the picture of id {tile}, found no file")
         for path in sorted(found - set(expected)):
             raise TileError(f"{path}: expected only pictures of tiles.csv, found one more")
+        # Every folder is a class to flow_from_directory, one without pictures too: it would shift
+        # the numbers of the classes after it.
+        for path in sorted((root / stream).glob("*/*/")):
+            if path.name not in CLASS_NAMES:
+                raise TileError(f"{path}: expected a folder for each class, found one more")
 
 
 def _read_checksums(root: Path) -> pd.DataFrame:

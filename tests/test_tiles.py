@@ -303,6 +303,18 @@ def test_a_picture_too_many(root, reader, name):
     assert_refused(lambda: reader(root), path, "found one more")
 
 
+def test_a_folder_without_pictures_that_would_count_as_a_class(root, reader):
+    path = root / "imagery/train/.ipynb_checkpoints"
+    path.mkdir()
+    assert_refused(lambda: reader(root), path, "a folder for each class, found one more")
+
+
+def test_a_table_that_changes_while_it_is_in_use(root):
+    before = tiles.table(root=root)
+    edit(root, lambda lines: [*lines[:1], [*lines[1][:5], "0.5", *lines[1][6:]], *lines[2:]])
+    assert before.iloc[0, 5] != tiles.table(root=root).iloc[0, 5] == 0.5
+
+
 def test_a_picture_in_a_folder_of_its_own(root, reader):
     path = root / "imagery/train/lava/r00_c000.png"
     path.parent.mkdir()
