@@ -8,8 +8,7 @@ flows into finite epochs that repeat from run to run, and tie any number of stre
 
 from __future__ import annotations
 
-import inspect
-import threading
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-__all__ = ["AlignedEpochs", "AlignmentError", "Epochs", "row_flow"]
+from helpers.transforms import with_own_random
 
-# Flows seed NumPy's global random state before each batch and then draw from it
-# (keras/src/legacy/preprocessing/image.py, `Iterator._flow_index`). Two flows that run in two
-# threads would therefore draw from each other's state. One lock for all of them prevents that.
-_GLOBAL_RANDOM_STATE = threading.Lock()
+__all__ = ["AlignedEpochs", "AlignmentError", "Epochs", "row_flow"]
 
 
 class AlignmentError(ValueError):
@@ -106,7 +102,8 @@ class Epochs:
     Each call starts the next epoch of the same flow and yields ``len(flow)`` batches, so the
     augmentation differs from epoch to epoch. Batch *b* of epoch *e* depends on the flow's seed,
     on *e* and on *b*, and on nothing else: not on other threads, on epochs that were left half
-    way, or on who else draws from NumPy's global random state, which is left as it was found.
+    way, or on who else draws from NumPy's global random state. Neither that state nor the flow is
+    touched. (What a ``preprocessing_function`` draws from ``np.random`` is its own affair.)
 
     The first epochs are the very batches that ``next(flow)`` gives on a fresh flow.
 
@@ -135,7 +132,7 @@ class Epochs:
     """
 
     def __init__(self, flow: Any) -> None:
-        if not all(hasattr(flow, name) for name in ("index_generator", "batch_index", "seed", "n")):
+        if not all(hasattr(flow, name) for name in ("index_array", "shuffle", "seed", "n")):
             raise TypeError(
                 f"flow: expected what ImageDataGenerator.flow, flow_from_directory or "
                 f"flow_from_dataframe returns, found {type(flow).__name__}"
@@ -168,21 +165,23 @@ class Epochs:
             yield batch
 
     def _draw(self, epoch: int, index: int, order: np.ndarray | None) -> tuple[Any, np.ndarray]:
-        """Draw one batch, and the order of rows that the flow drew for this epoch."""
-        flow = self.flow
-        with _GLOBAL_RANDOM_STATE:
-            state = np.random.get_state()  # what flows draw from
-            try:
-                # Before its first batch a flow sets its own counters to 0: step over that.
-                if inspect.getgeneratorstate(flow.index_generator) == inspect.GEN_CREATED:
-                    next(flow.index_generator)
-                flow.total_batches_seen = epoch * len(self) + index
-                flow.batch_index = index  # at 0 the flow draws a new order
-                if order is not None:
-                    flow.index_array = order
-                return next(flow), flow.index_array
-            finally:
-                np.random.set_state(state)
+        """Draw one batch, and the order of rows in this epoch unless it is known already.
+
+        A flow seeds NumPy's global state with its seed plus the batches seen, draws the order
+        before an epoch's first batch, and then a transform for each picture
+        (keras/src/legacy/preprocessing/image.py, `Iterator._flow_index`). Here the same numbers
+        come from a state of our own, on copies of the flow and its `ImageDataGenerator`.
+        """
+        flow = copy.copy(self.flow)
+        random = np.random.RandomState(flow.seed + epoch * len(self) + index)
+        if order is None:
+            order = random.permutation(flow.n) if flow.shuffle else np.arange(flow.n)
+        flow.index_array = order
+        flow.seed = None  # or it would seed the global state
+        if flow.image_data_generator is not None:
+            datagen = flow.image_data_generator = copy.copy(flow.image_data_generator)
+            datagen.get_random_transform = with_own_random(datagen.get_random_transform, random)
+        return flow[index], order
 
 
 class AlignedEpochs:
@@ -200,6 +199,10 @@ class AlignedEpochs:
         ``assemble(pictures, rows)`` returns the batch in the structure that you want.
         `pictures` maps each flow's name to an array of shape (batch, height, width, channels);
         `rows` is an int64 array of shape (batch,).
+    transforms : callable, optional
+        ``transforms(pictures, rows, epoch)`` returns the pictures to hand to `assemble`, such as
+        `helpers.transforms.SharedTransforms`. The flows then only read: give them a plain
+        ``ImageDataGenerator()``.
 
     Raises
     ------
@@ -224,11 +227,15 @@ class AlignedEpochs:
         self,
         flows: Mapping[str, Any],
         assemble: Callable[[dict[str, np.ndarray], np.ndarray], Any],
+        *,
+        transforms: Callable[[dict[str, np.ndarray], np.ndarray, int], Any] | None = None,
     ) -> None:
         if not flows:
             raise ValueError("flows: expected at least one flow by name, found none")
         self._epochs = {name: Epochs(flow) for name, flow in flows.items()}
         self._assemble = assemble
+        self._transforms = transforms
+        self._epochs_started = 0
         first = next(iter(self._epochs))
         for name, epochs in self._epochs.items():
             _split_rows(name, epochs.peek())
@@ -244,17 +251,20 @@ class AlignedEpochs:
 
     def __call__(self) -> Iterator[Any]:
         """Start the next epoch of every flow and return an iterator over its batches."""
-        return self._batches({name: epochs() for name, epochs in self._epochs.items()})
+        epoch = self._epochs_started
+        self._epochs_started += 1
+        return self._batches({name: epochs() for name, epochs in self._epochs.items()}, epoch)
 
     def peek(self) -> Any:
         """Return the first batch of the next epoch without starting it."""
-        return self._join({name: epochs.peek() for name, epochs in self._epochs.items()})
+        first_batches = {name: epochs.peek() for name, epochs in self._epochs.items()}
+        return self._join(first_batches, self._epochs_started)
 
-    def _batches(self, passes: Mapping[str, Iterator[Any]]) -> Iterator[Any]:
+    def _batches(self, passes: Mapping[str, Iterator[Any]], epoch: int) -> Iterator[Any]:
         for _ in range(len(self)):
-            yield self._join({name: next(batches) for name, batches in passes.items()})
+            yield self._join({name: next(batches) for name, batches in passes.items()}, epoch)
 
-    def _join(self, batches: Mapping[str, Any]) -> Any:
+    def _join(self, batches: Mapping[str, Any], epoch: int) -> Any:
         parts = {name: _split_rows(name, batch) for name, batch in batches.items()}
         first, (_, rows) = next(iter(parts.items()))
         for name, (_, found) in parts.items():
@@ -263,7 +273,10 @@ class AlignedEpochs:
                     f"flows[{name!r}]: expected rows {_few(rows)} as in flows[{first!r}], "
                     f"found {_few(found)}; give all flows the same seed, batch_size and shuffle"
                 )
-        return self._assemble({name: pictures for name, (pictures, _) in parts.items()}, rows)
+        pictures = {name: batch for name, (batch, _) in parts.items()}
+        if self._transforms is not None:
+            pictures = self._transforms(pictures, rows, epoch)
+        return self._assemble(pictures, rows)
 
 
 def _split_rows(name: str, batch: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -99,9 +99,15 @@ def test_epochs_do_not_depend_on_peeks_broken_epochs_or_the_global_state():
     assert same(got, expected)
 
 
+def test_epochs_leave_the_flow_as_it_was():
+    flow, untouched = make_flow(), make_flow()
+    list(Epochs(flow)())
+    assert same([[next(flow), next(flow)]], [[next(untouched), next(untouched)]])
+
+
 def test_epochs_do_not_depend_on_how_the_flow_was_used_before():
     flow = make_flow()
-    flow[2]  # sets the flow's order without starting its index generator
+    flow[2]
     assert same(drawn(Epochs(flow), 1), drawn(Epochs(make_flow()), 1))
     flow = make_flow()
     next(flow), next(flow)
@@ -122,16 +128,25 @@ def test_two_pipelines_in_threads_do_not_disturb_each_other():
     seeds = (3, 4, 5)
     expected = {seed: drawn(Epochs(make_flow(seed)), 4) for seed in seeds}
     got = {}
+    stop = threading.Event()
+
+    def disturb():
+        while not stop.is_set():
+            np.random.seed(1)
+
     threads = [
         threading.Thread(
             target=lambda seed=seed: got.update({seed: drawn(Epochs(make_flow(seed)), 4)})
         )
         for seed in seeds
     ]
-    for thread in threads:
+    disturbing = threading.Thread(target=disturb)
+    for thread in (disturbing, *threads):
         thread.start()
     for thread in threads:
         thread.join()
+    stop.set()
+    disturbing.join()
     assert all(same(got[seed], expected[seed]) for seed in seeds)
 
 

@@ -1,0 +1,314 @@
+"""Every picture of a sample gets the same transform, whatever else is going on."""
+
+import itertools
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from helpers.datasets import from_batches
+from helpers.generators import AlignedEpochs
+from helpers.transforms import SharedTransforms
+
+ImageDataGenerator = tf.keras.preprocessing.image.ImageDataGenerator
+SAMPLES, BATCH_SIZE, SIZE = 70, 16, 32
+GEOMETRY = {
+    "rotation_range": 60,
+    "width_shift_range": 0.2,
+    "height_shift_range": 0.2,
+    "shear_range": 20,
+    "zoom_range": 0.3,
+    "horizontal_flip": True,
+    "vertical_flip": True,
+    "fill_mode": "nearest",
+}
+COLOURS = {"brightness_range": (0.5, 1.5), "channel_shift_range": 30}
+
+
+def coordinates(height, width):
+    """Return pictures that tell of each pixel where it came from, as parts of the whole, 0–255."""
+    rows, columns = np.mgrid[:height, :width]
+    down, across = (rows + 0.5) / height, (columns + 0.5) / width
+    return np.stack([down, across, np.zeros_like(down)], axis=-1) * 255
+
+
+def samples(sizes):
+    return {
+        name: np.repeat(coordinates(*size)[None].astype("float32"), SAMPLES, axis=0)
+        for name, size in sizes.items()
+    }
+
+
+SIZES = {"imagery": (SIZE, SIZE), "relief": (SIZE // 2, SIZE // 2)}
+
+
+def make_epochs(sizes=SIZES, seed=5, options=GEOMETRY, **transform_options):
+    pictures = samples(sizes)
+    rows = np.arange(SAMPLES)
+    flows = {
+        name: ImageDataGenerator().flow(values, rows, batch_size=BATCH_SIZE, seed=seed)
+        for name, values in pictures.items()
+    }
+    transforms = SharedTransforms(ImageDataGenerator(**options), seed=seed, **transform_options)
+    return AlignedEpochs(flows, lambda pictures, rows: (pictures, rows), transforms=transforms)
+
+
+def halved(batch):
+    return batch.reshape(len(batch), SIZE // 2, 2, SIZE // 2, 2, 3).mean(axis=(2, 4))
+
+
+def count_pairs(pictures):
+    """Count the samples whose imagery, at half size, is where its relief is.
+
+    Half a pixel of relief is the most that two ways of sampling the same place may differ by,
+    away from the border, where the coarser picture repeats its edge earlier.
+    """
+    gap = np.abs(halved(pictures["imagery"]) - pictures["relief"])[..., :2]
+    pixel = 255 / (SIZE // 2)
+    return int((np.median(gap, axis=(1, 2, 3)) < 0.25 * pixel).sum())
+
+
+def test_pictures_of_two_sizes_show_the_same_place_in_every_epoch():
+    epochs = make_epochs()
+    for _ in range(4):
+        batches = list(epochs())
+        assert sum(count_pairs(pictures) for pictures, _ in batches) == SAMPLES
+        assert sorted(np.concatenate([rows for _, rows in batches])) == list(range(SAMPLES))
+        assert len(batches[-1][1]) == SAMPLES % BATCH_SIZE
+
+
+def test_the_count_of_pairs_can_fall():
+    (pictures, _), *_ = make_epochs()()
+    pictures["relief"] = np.roll(pictures["relief"], 1, axis=0)
+    assert count_pairs(pictures) <= 2
+
+
+def test_ten_thousand_samples_keep_their_pairs():
+    transforms = SharedTransforms(ImageDataGenerator(**GEOMETRY), seed=1)
+    kept = 0
+    for epoch in range(144):
+        pictures = samples(SIZES)
+        kept += count_pairs(transforms(pictures, np.arange(SAMPLES), epoch))
+    assert kept == 144 * SAMPLES
+
+
+def seen(epochs, count=3):
+    return [
+        (rows.copy(), *(value.copy() for value in pictures.values()))
+        for _ in range(count)
+        for pictures, rows in epochs()
+    ]
+
+
+def same(left, right):
+    return all(
+        np.array_equal(a, b)
+        for one, other in zip(left, right, strict=True)
+        for a, b in zip(one, other, strict=True)
+    )
+
+
+def disturb(stop):
+    """Do what spoils pairs that hang on NumPy's global random state: draw from it, seed it."""
+    while not stop.is_set():
+        np.random.seed(1)
+        np.random.random(100)
+
+
+def test_nothing_that_runs_beside_it_matters():
+    expected = {seed: seen(make_epochs(seed=seed)) for seed in (5, 6)}
+    stop, got = threading.Event(), {}
+
+    def run(seed):
+        epochs = make_epochs(seed=seed)
+        epochs.peek()
+        got[seed] = seen(epochs)
+
+    threads = [threading.Thread(target=disturb, args=(stop,))]
+    runs = [threading.Thread(target=run, args=(seed,)) for seed in expected]
+    for thread in threads + runs:
+        thread.start()
+    for thread in runs:
+        thread.join()
+    stop.set()
+    threads[0].join()
+    assert all(same(got[seed], expected[seed]) for seed in expected)
+
+
+def test_two_prefetching_datasets_zipped_keep_their_pairs():
+    def dataset(name):
+        epochs = make_epochs({name: SIZES[name]}, photometric=(), masks=())
+        batches = from_batches(epochs, length=len(epochs))
+        return batches.map(lambda pictures, rows: (pictures[name], rows)).prefetch(4)
+
+    both = tf.data.Dataset.zip(dataset("imagery"), dataset("relief"))
+    for _ in range(3):
+        pairs = total = 0
+        for (imagery, rows), (relief, other_rows) in both.as_numpy_iterator():
+            assert np.array_equal(rows, other_rows)
+            pairs += count_pairs({"imagery": imagery, "relief": relief})
+            total += len(rows)
+        assert pairs == total == SAMPLES
+
+
+def test_a_sample_does_not_depend_on_its_batch():
+    transforms = SharedTransforms(ImageDataGenerator(**GEOMETRY, **COLOURS), seed=2)
+    pictures = samples(SIZES)
+    rows = np.arange(SAMPLES)
+    whole = transforms(pictures, rows, epoch=3)
+    order = np.random.default_rng(0).permutation(SAMPLES)
+    for part in np.array_split(order, 9):
+        some = transforms({name: values[part] for name, values in pictures.items()}, rows[part], 3)
+        assert all(np.array_equal(some[name], whole[name][part]) for name in some)
+
+
+def test_epochs_and_seeds_differ():
+    transforms = SharedTransforms(ImageDataGenerator(**GEOMETRY), seed=2)
+    other_seed = SharedTransforms(ImageDataGenerator(**GEOMETRY), seed=3)
+    drawn = [
+        source.draw((SIZE, SIZE, 3), row, epoch)["theta"]
+        for source in (transforms, other_seed)
+        for row, epoch in itertools.product(range(20), range(20))
+    ]
+    assert len(set(drawn)) == len(drawn)
+
+
+def test_it_repeats_in_a_fresh_process():
+    code = (
+        "import sys; sys.path.insert(0, 'tests')\n"
+        "from test_transforms import fingerprint\n"
+        "print(fingerprint())"
+    )
+    fresh = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+    assert fresh.strip() == str(fingerprint())
+
+
+def fingerprint():
+    return sum(float((x * (i + 1)).sum()) for i, (x, *_) in enumerate(seen(make_epochs(), 2)))
+
+
+def test_the_parameters_are_distributed_as_the_generators_own():
+    datagen = ImageDataGenerator(**GEOMETRY, **COLOURS)
+    transforms = SharedTransforms(datagen, seed=0)
+    ours = [transforms.draw((40, 20, 3), row, 0) for row in range(3000)]
+    np.random.seed(0)
+    theirs = [datagen.get_random_transform((40, 20, 3)) for _ in range(3000)]
+    for name in ours[0]:
+        mine, own = (np.array([float(p[name]) for p in drawn]) for drawn in (ours, theirs))
+        spread = max(np.ptp(own), 1e-9)
+        assert abs(mine.mean() - own.mean()) < 0.03 * spread, name
+        assert abs(np.ptp(mine) - np.ptp(own)) <= 0.03 * spread, name
+
+
+def test_with_one_picture_it_is_the_generators_own_transform():
+    datagen = ImageDataGenerator(**GEOMETRY, **COLOURS, rescale=1 / 255)
+    transforms = SharedTransforms(datagen, seed=4)
+    picture = samples(SIZES)["imagery"][0]
+    parameters = transforms.draw(picture.shape, row=8, epoch=1)
+    expected = datagen.standardize(datagen.apply_transform(picture.copy(), parameters))
+    got = transforms({"imagery": picture[None]}, [8], epoch=1)["imagery"][0]
+    assert np.array_equal(got, expected)
+
+
+def test_the_global_random_state_is_left_alone():
+    np.random.seed(5)
+    expected = np.random.random(3)
+    np.random.seed(5)
+    SharedTransforms(ImageDataGenerator(**GEOMETRY), seed=2)(samples(SIZES), np.arange(SAMPLES), 0)
+    assert np.array_equal(np.random.random(3), expected)
+
+
+def test_masks_get_no_new_class_numbers_and_keep_their_dtype():
+    cover = np.random.default_rng(0).choice([0, 3, 8], (40, 24, 24, 1)).astype("uint8")
+    for mode in ("nearest", "reflect", "wrap"):
+        datagen = ImageDataGenerator(**{**GEOMETRY, "fill_mode": mode}, **COLOURS, rescale=1 / 255)
+        got = SharedTransforms(datagen, seed=1)({"cover": cover}, np.arange(40), 0)["cover"]
+        assert set(np.unique(got)) == {0, 3, 8}
+        assert got.dtype == np.uint8
+        assert not np.array_equal(got, cover)
+
+
+def test_masks_are_filled_with_the_class_that_is_asked_for():
+    cover = np.ones((8, 24, 24, 1), "uint8")
+    datagen = ImageDataGenerator(width_shift_range=[6], fill_mode="constant")
+    got = SharedTransforms(datagen, seed=1, mask_fill=8)({"cover": cover}, np.arange(8), 0)["cover"]
+    assert (np.sort(got.reshape(8, -1)) == np.sort(np.r_[[8] * 6, [1] * 18].repeat(24))).all()
+
+
+def test_masks_move_with_the_imagery():
+    sizes = {"imagery": (SIZE, SIZE), "cover": (SIZE, SIZE)}
+    pictures = samples(sizes)
+    pictures["cover"] = (pictures["cover"][..., :1] > 127).astype("uint8")
+    transforms = SharedTransforms(ImageDataGenerator(**GEOMETRY), seed=6)
+    got = transforms(pictures, np.arange(SAMPLES), 0)
+    from_imagery = got["imagery"][..., :1] > 127
+    assert (from_imagery == got["cover"].astype(bool)).mean() > 0.99
+
+
+def test_colours_change_in_the_imagery_only():
+    datagen = ImageDataGenerator(**COLOURS, rescale=1 / 255)
+    pictures = samples(SIZES)
+    got = SharedTransforms(datagen, seed=1)(pictures, np.arange(SAMPLES), 0)
+    assert np.allclose(got["relief"], pictures["relief"] / 255, atol=1e-6)
+    assert np.abs(got["imagery"] - pictures["imagery"] / 255).mean() > 0.02
+    assert got["imagery"].max() > 0.5
+
+
+def test_standardisation_touches_the_imagery_only():
+    pictures = samples(SIZES)
+    datagen = ImageDataGenerator(featurewise_center=True, preprocessing_function=lambda x: x * 2)
+    datagen.fit(pictures["imagery"])
+    got = SharedTransforms(datagen, seed=1)(pictures, np.arange(SAMPLES), 0)
+    assert np.allclose(got["relief"], pictures["relief"])
+    assert np.allclose(got["imagery"], pictures["imagery"] * 2 - datagen.mean, atol=1e-3)
+
+
+def test_pictures_are_left_as_they_are():
+    pictures = samples(SIZES)
+    before = {name: values.copy() for name, values in pictures.items()}
+    SharedTransforms(ImageDataGenerator(**GEOMETRY, rescale=2.0), seed=1)(
+        pictures, range(SAMPLES), 0
+    )
+    assert all(np.array_equal(before[name], pictures[name]) for name in pictures)
+
+
+def test_channels_first():
+    last = SharedTransforms(ImageDataGenerator(**GEOMETRY), seed=1)
+    first = SharedTransforms(ImageDataGenerator(**GEOMETRY, data_format="channels_first"), seed=1)
+    pictures = {"imagery": samples({"imagery": (20, 30)})["imagery"][:9]}
+    moved = {"imagery": np.moveaxis(pictures["imagery"], -1, 1)}
+    got = np.moveaxis(first(moved, range(9), 0)["imagery"], 1, -1)
+    assert np.allclose(got, last(pictures, range(9), 0)["imagery"], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: SharedTransforms(ImageDataGenerator(), seed=1, photometric=["a"], masks=["a"]),
+            "'a': expected in photometric or in masks, found in both",
+        ),
+        (
+            lambda: SharedTransforms(ImageDataGenerator(fill_mode="constant"), seed=1),
+            'mask_fill: expected a class number, since fill_mode="constant"',
+        ),
+        (
+            lambda: SharedTransforms(ImageDataGenerator(), seed=1)(samples(SIZES), range(3), 0),
+            r"imagery: expected 3 pictures .*, found shape \(70, 32, 32, 3\)",
+        ),
+        (
+            lambda: SharedTransforms(ImageDataGenerator(**COLOURS), seed=1)(
+                {"imagery": np.full((2, 8, 8, 3), 0.5, "float32")}, range(2), 0
+            ),
+            "imagery: expected values from 0 to 255, found 0.5 to 0.5",
+        ),
+    ],
+)
+def test_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
