@@ -5,9 +5,11 @@ module       role
 ============ ==================================================================
 `tiles`      where the sample data is, its table, its classes
 `generators` batches from `ImageDataGenerator` and from arrays, aligned by row
+`transforms` one random transform a sample, the same for all its pictures
 `datasets`   a generator of batches made into a `tf.data.Dataset`
 `models`     the small Keras models that the lessons train
 `plots`      batches, structures and chains, drawn
+`messages`   the lines of an error or a warning that matter
 `figures`    a text fingerprint for every figure, so that tests can compare it
 ============ ==================================================================
 

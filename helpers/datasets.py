@@ -51,7 +51,7 @@ def from_batches(
     Raises
     ------
     TypeError
-        If `batches` is not callable, or the length is not known.
+        If `batches` is not callable or gives the same generator twice, or the length is not known.
     ValueError
         If the length is below 1.
     BatchError
@@ -72,8 +72,8 @@ def from_batches(
     """
     if not callable(batches):
         raise TypeError(
-            f"batches: expected a function that starts an epoch, found {type(batches).__name__}; "
-            "pass the function itself, or lambda: <iterable>"
+            f"batches: expected a function that starts an epoch, found {type(batches).__name__}; a "
+            "generator runs out after one epoch: pass its function, without the brackets"
         )
     if length is None:
         if not hasattr(batches, "__len__"):
@@ -85,7 +85,11 @@ def from_batches(
     if length < 1 and length != tf.data.INFINITE_CARDINALITY:
         raise ValueError(f"length: expected 1 or more batches in an epoch, found {length}")
     first = _first_batch(batches)
-    signature = signature_of(first) if signature is None else _without_lists(signature)
+    if signature is None:
+        _check_arity(first)
+        signature = signature_of(first)
+    else:
+        signature = _without_lists(signature)
     fit_batch(first, signature)
 
     def checked() -> Iterator[Any]:
@@ -250,9 +254,22 @@ def _first_batch(batches: Callable[[], Iterable[Any]]) -> Any:
             f"batches: expected that batches() returns an iterable of batches, "
             f"found {type(started).__name__}"
         )
+    if iter(started) is started and batches() is started:
+        raise TypeError(
+            f"batches: expected a new iterable at each call, found the same "
+            f"{type(started).__name__} twice; it runs out after one epoch"
+        )
     for batch in started:
         return batch
     raise BatchError("batches: expected at least one batch in an epoch, found none")
+
+
+def _check_arity(batch: Any) -> None:
+    if isinstance(batch, tuple | list) and len(batch) > 3:
+        raise BatchError(
+            f"element: expected (inputs, targets) or (inputs, targets, weights), found a tuple of "
+            f"{len(batch)}; put the inputs into a tuple of their own, and the targets too"
+        )
 
 
 def _roles(structure: Any) -> dict[str, Any]:

@@ -21,6 +21,10 @@ from helpers.transforms import with_own_random
 __all__ = ["AlignedEpochs", "AlignmentError", "Epochs", "row_flow"]
 
 
+# keras/src/legacy/preprocessing/image.py, `Iterator.white_list_formats`
+_PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".tif", ".tiff")
+
+
 class AlignmentError(ValueError):
     """Streams that should be on the same rows are not."""
 
@@ -67,6 +71,8 @@ def row_flow(
     ------
     FileNotFoundError
         If a path is not a file. (Keras would drop the row and go on.)
+    ValueError
+        If a file's ending is not one of a picture that Keras reads. (Likewise.)
 
     Examples
     --------
@@ -82,6 +88,8 @@ def row_flow(
     for row, path in enumerate(paths):
         if not Path(path).is_file():
             raise FileNotFoundError(f"row {row}: expected a picture file, found none at {path}")
+        if not str(path).lower().endswith(_PICTURE_ENDINGS):
+            raise ValueError(f"row {row}: expected one of {_PICTURE_ENDINGS}, found {path}")
     table = pd.DataFrame({"path": [str(path) for path in paths], "row": np.arange(len(paths))})
     return datagen.flow_from_dataframe(
         table,
@@ -208,6 +216,8 @@ class AlignedEpochs:
     ------
     AlignmentError
         If a flow yields no rows, or the flows' rows differ, or their lengths.
+    TypeError
+        If `flows` is not a dict, or `assemble` returns nothing.
 
     Examples
     --------
@@ -230,6 +240,8 @@ class AlignedEpochs:
         *,
         transforms: Callable[[dict[str, np.ndarray], np.ndarray, int], Any] | None = None,
     ) -> None:
+        if not isinstance(flows, Mapping):
+            raise TypeError(f"flows: expected a dict of name: flow, found {type(flows).__name__}")
         if not flows:
             raise ValueError("flows: expected at least one flow by name, found none")
         self._epochs = {name: Epochs(flow) for name, flow in flows.items()}
@@ -238,12 +250,12 @@ class AlignedEpochs:
         self._epochs_started = 0
         first = next(iter(self._epochs))
         for name, epochs in self._epochs.items():
-            _split_rows(name, epochs.peek())
             if len(epochs) != len(self):
                 raise AlignmentError(
                     f"flows[{name!r}]: expected {len(self)} batches an epoch as in "
                     f"flows[{first!r}], found {len(epochs)}"
                 )
+        self.peek()  # what is wrong with the flows or with `assemble` shows here, not in training
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
@@ -276,7 +288,10 @@ class AlignedEpochs:
         pictures = {name: batch for name, (batch, _) in parts.items()}
         if self._transforms is not None:
             pictures = self._transforms(pictures, rows, epoch)
-        return self._assemble(pictures, rows)
+        batch = self._assemble(pictures, rows)
+        if batch is None:
+            raise TypeError("assemble: expected a batch, found None; is a return missing?")
+        return batch
 
 
 def _split_rows(name: str, batch: Any) -> tuple[np.ndarray, np.ndarray]:

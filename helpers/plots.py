@@ -5,6 +5,7 @@ Importing this module sets a small figure style.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
-from matplotlib.patches import FancyBboxPatch, Patch
+from matplotlib.patches import FancyBboxPatch
 
 from helpers import tiles
 from helpers.datasets import leaves, structure_tree
@@ -25,7 +26,11 @@ __all__ = [
     "ROLE_COLOURS",
     "show_batch",
     "show_chain",
+    "show_contact_sheet",
     "show_map",
+    "show_montage",
+    "show_outlines",
+    "show_values",
 ]
 
 plt.rcParams.update(
@@ -57,6 +62,11 @@ COVER_COLOURS = ListedColormap(
     [CLASS_COLOURS[name] for name in tiles.CLASS_NAMES] + ["#BBBBBB"], name="cover"
 )
 
+#: A colour for each split.
+SPLIT_COLOURS: dict[str, str] = dict(
+    zip(tiles.SPLITS, ("#999999", "#E69F00", "#0072B2"), strict=True)
+)
+
 #: A colour for each part of an element.
 ROLE_COLOURS: dict[str, str] = {
     "inputs": "#0072B2",
@@ -72,6 +82,7 @@ def show_batch(
     samples: int = 6,
     class_names: Sequence[str] = tiles.CLASS_NAMES,
     title: str = "",
+    print_structure: bool = True,
 ) -> None:
     """Draw the first samples of a batch of any structure, and print the structure.
 
@@ -90,13 +101,16 @@ def show_batch(
         Names of the classes, by number.
     title : str
         What to see in the figure.
+    print_structure : bool
+        False leaves the text out.
 
     Raises
     ------
     ValueError
         If the batch holds nothing that can be drawn.
     """
-    print(structure_tree(batch))
+    if print_structure:
+        print(structure_tree(batch))
     named = [(path, np.asarray(leaf)) for path, leaf in leaves(batch)]
     drawable = [(path, leaf) for path, leaf in named if leaf.ndim >= 1 and len(leaf)]
     if not drawable:
@@ -134,8 +148,8 @@ def show_chain(batch: Any, dataset: tf.data.Dataset, model: keras.Model) -> None
     """Draw the chain from a generator's batch over the dataset's elements to the model.
 
     A line joins each leaf to the model's input or output that takes it: by name where the model
-    was built with dicts, by position otherwise. A leaf that nothing takes, and an input or output
-    that nothing feeds, has a dashed frame.
+    was built with dicts, by position otherwise. Where nothing takes a leaf, nothing feeds an input
+    or an output, or the shapes differ, there is no line and the frames are dashed.
 
     Parameters
     ----------
@@ -146,15 +160,20 @@ def show_chain(batch: Any, dataset: tf.data.Dataset, model: keras.Model) -> None
     model : keras.Model
         Functional, with its inputs and outputs known.
     """
+    ports = _ports(model)
     columns = [
         [(path, _text(path, leaf)) for path, leaf in leaves(batch)],
         [(path, _text(path, spec)) for path, spec in leaves(dataset.element_spec)],
-        _ports(model),
+        [(path, text) for path, _, text in ports],
     ]
     count = max(len(column) for column in columns)
     fig, axes = plt.subplots(figsize=(10, 0.62 * count + 1), layout="constrained")
     batch_paths, element_paths, model_paths = ([path for path, _ in column] for column in columns)
-    joins = (set(batch_paths) & set(element_paths), set(element_paths) & set(model_paths))
+    shapes = [_shapes(batch), _shapes(dataset.element_spec), {path: s for path, s, _ in ports}]
+    joins = [
+        {path for path in left.keys() & right.keys() if left[path].is_compatible_with(right[path])}
+        for left, right in itertools.pairwise(shapes)
+    ]
     for x, (heading, column) in enumerate(
         zip(("batch of the generator", "element of the dataset", "model"), columns, strict=True)
     ):
@@ -184,41 +203,182 @@ def show_chain(batch: Any, dataset: tf.data.Dataset, model: keras.Model) -> None
     plt.show()
 
 
-def show_map(split_by: str = "class") -> None:
+def show_map(colour_by: str = "class", *, pictures: bool = True) -> None:
     """Draw every tile at its place on Earth: its picture, and the colour of its class or split.
 
     Parameters
     ----------
-    split_by : {"class", "split"}
+    colour_by : {"class", "split"}
         What the colours of the lower map stand for.
+    pictures : bool
+        False leaves the upper map out.
     """
     table = tiles.table()
-    colours = (
-        CLASS_COLOURS
-        if split_by == "class"
-        else dict(zip(tiles.SPLITS, ("#BBBBBB", "#E69F00", "#0072B2"), strict=True))
+    colours = CLASS_COLOURS if colour_by == "class" else SPLIT_COLOURS
+    fig, grid = plt.subplots(
+        1 + pictures, 1, figsize=(9, 4.6 * (1 + pictures)), squeeze=False, layout="constrained"
     )
-    fig, (upper, lower) = plt.subplots(2, 1, figsize=(9, 9.2), layout="constrained")
-    half = 1.6  # degrees: a tile is 64 cells of 0.05 degrees
-    pictures = np.concatenate([tiles.read_pictures("imagery", split) for split in tiles.SPLITS])
-    for picture, latitude, longitude in zip(
-        pictures, table["latitude"], table["longitude"], strict=True
-    ):
-        extent = (longitude - half, longitude + half, latitude - half, latitude + half)
-        upper.imshow(picture[::4, ::4], extent=extent)
+    if pictures:
+        upper = grid[0, 0]
+        half = 1.6  # degrees: a tile is 64 cells of 0.05 degrees
+        imagery = np.concatenate([tiles.read_pictures("imagery", split) for split in tiles.SPLITS])
+        for picture, latitude, longitude in zip(
+            imagery, table["latitude"], table["longitude"], strict=True
+        ):
+            extent = (longitude - half, longitude + half, latitude - half, latitude + half)
+            upper.imshow(picture[::4, ::4], extent=extent)
+        upper.set_title(f"{len(table)} tiles, each at its place")
+    lower = grid[-1, 0]
     for name, colour in colours.items():
-        members = table[table[split_by] == name]
-        lower.scatter(members["longitude"], members["latitude"], s=22, marker="s", c=colour)
-    handles = [Patch(color=colour, label=name) for name, colour in colours.items()]
-    lower.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=4)
-    for axes, title in (
-        (upper, f"{len(table)} tiles, each at its place"),
-        (lower, f"The same tiles by {split_by}"),
-    ):
-        axes.set(xlim=(-180, 180), ylim=(-75, 75), aspect="equal", title=title)
-        axes.set(xticks=range(-180, 181, 60), yticks=range(-60, 61, 30), ylabel="latitude (°)")
-        axes.set_facecolor("#EEEEEE")
+        members = table[table[colour_by] == name]
+        lower.scatter(
+            members["longitude"], members["latitude"], s=22, marker="s", c=colour, label=name
+        )
+    lower.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=4)
+    lower.set_title(f"Each tile in the colour of its {colour_by}")
+    for axes in grid[:, 0]:
+        axes.set(xlim=(-180, 180), ylim=(-75, 75), aspect="equal", ylabel="latitude (°)")
+        axes.set(xticks=range(-180, 181, 60), yticks=range(-60, 61, 30))
     lower.set_xlabel("longitude (°)")
+    plt.show()
+
+
+def show_contact_sheet(
+    sheet: Mapping[str, Mapping[Any, np.ndarray]], *, columns: int = 3, title: str = ""
+) -> None:
+    """Draw each option of a sheet at several strengths, side by side.
+
+    Parameters
+    ----------
+    sheet : mapping of str to mapping
+        Option -> strength -> picture (height, width, 3). Values from 0 to 255 are drawn as they
+        are; values beyond are stretched to fit, each picture on its own.
+    columns : int
+        Options in a row.
+    title : str
+        What to see in the figure.
+    """
+    strengths = max(len(pictures) for pictures in sheet.values())
+    lines = -(-len(sheet) // columns)
+    fig = plt.figure(figsize=(0.95 * strengths * columns, 1.55 * lines + 0.4), layout="constrained")
+    blocks = fig.subfigures(lines, columns, squeeze=False)
+    for block, (option, pictures) in zip(blocks.flat, sheet.items(), strict=False):
+        block.suptitle(option, fontsize=10)
+        for axes, (strength, picture) in zip(
+            block.subplots(1, strengths), pictures.items(), strict=False
+        ):
+            low, high = float(picture.min()), float(picture.max())
+            low, high = (0, 255) if low >= 0 and 1 < high <= 255 else (low, high)
+            axes.imshow(np.clip((picture - low) / (high - low or 1), 0, 1))
+            axes.set_title(str(strength), fontsize=8)
+            axes.axis("off")
+    if title:
+        fig.suptitle(title)
+    plt.show()
+
+
+def show_outlines(
+    pictures: Mapping[str, np.ndarray],
+    masks: np.ndarray,
+    *,
+    samples: int = 6,
+    title: str = "",
+) -> None:
+    """Draw pictures of any size with the outlines of their masks over them.
+
+    Where picture and mask were moved alike, the outlines follow what the picture shows.
+
+    Parameters
+    ----------
+    pictures : mapping of str to numpy.ndarray
+        Each of shape (batch, height, width, 3), from 0 to 1 or from 0 to 255.
+    masks : numpy.ndarray
+        Class numbers of shape (batch, height, width, 1).
+    samples : int
+        How many samples to draw.
+    title : str
+        What to see in the figure.
+    """
+    samples = min(samples, len(masks))
+    fig, grid = plt.subplots(
+        len(pictures),
+        samples,
+        figsize=(1.7 * samples + 0.6, 1.7 * len(pictures) + 0.5),
+        squeeze=False,
+        layout="constrained",
+    )
+    whole = (0, 1, 1, 0)  # every picture fills the same square, whatever its size
+    for axes_row, (name, batch) in zip(grid, pictures.items(), strict=True):
+        limits = _limits(batch)
+        for axes, picture, mask in zip(axes_row, batch, masks[..., 0], strict=False):
+            axes.imshow((picture - limits[0]) / (limits[1] - limits[0]), extent=whole)
+            centres = (np.arange(len(mask)) + 0.5) / len(mask)
+            largest = np.bincount(mask.ravel().astype(int)).argmax()
+            axes.contour(centres, centres, mask == largest, [0.5], colors="white", linewidths=2.5)
+            axes.contour(centres, centres, mask == largest, [0.5], colors="#D55E00", linewidths=1.2)
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
+        axes_row[0].set_ylabel(name, rotation=0, ha="right", va="center")
+    if title:
+        fig.suptitle(title)
+    plt.show()
+
+
+def show_montage(
+    pictures: np.ndarray, names: Sequence[str], *, columns: int = 8, title: str = ""
+) -> None:
+    """Draw all pictures of a batch, each with its name.
+
+    Parameters
+    ----------
+    pictures : numpy.ndarray
+        Shape (batch, height, width, 3), from 0 to 1 or from 0 to 255.
+    names : sequence of str
+        One a picture.
+    columns : int
+        Pictures in a row.
+    title : str
+        What to see in the figure.
+    """
+    lines = -(-len(pictures) // columns)
+    fig, grid = plt.subplots(
+        lines, columns, figsize=(1.15 * columns, 1.35 * lines + 0.4), squeeze=False,
+        layout="constrained",
+    )  # fmt: skip
+    low, high = _limits(pictures)
+    for axes in grid.flat:
+        axes.axis("off")
+    for axes, picture, name in zip(grid.flat, pictures, names, strict=False):
+        axes.imshow((picture - low) / (high - low))
+        axes.set_title(name, fontsize=8)
+    if title:
+        fig.suptitle(title)
+    plt.show()
+
+
+def show_values(batches: Mapping[str, np.ndarray], classes: Sequence[str]) -> None:
+    """Draw what a model is fed: the values of the pictures, and how often each class comes.
+
+    Parameters
+    ----------
+    batches : mapping of str to numpy.ndarray
+        Name -> pictures of any shape; one line of the histogram each.
+    classes : sequence of str
+        The class name of each sample.
+    """
+    fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
+    low = min(float(values.min()) for values in batches.values())
+    high = max(float(values.max()) for values in batches.values())
+    edges = np.linspace(low, high, 41)
+    for style, (name, values) in zip(("-", "--", ":"), batches.items(), strict=False):
+        parts = np.histogram(values, edges)[0] / values.size
+        left.stairs(parts, edges, label=name, linestyle=style, linewidth=2)
+    left.set(xlabel="value", ylabel="part of all pixels", title="Values of the pictures")
+    left.legend()
+    counts = {name: list(classes).count(name) for name in tiles.CLASS_NAMES}
+    right.barh(list(counts), list(counts.values()), color=[CLASS_COLOURS[name] for name in counts])
+    right.invert_yaxis()
+    right.set(xlabel="samples", title="Classes")
     plt.show()
 
 
@@ -286,8 +446,12 @@ def _text(path: str, leaf: Any) -> str:
     return f"{path}\n{shape} {getattr(dtype, 'name', dtype)}"
 
 
-def _ports(model: keras.Model) -> list[tuple[str, str]]:
-    """Return ``(path, text)`` of each input and output of a model."""
+def _shapes(structure: Any) -> dict[str, tf.TensorShape]:
+    return {path: tf.TensorShape(leaf.shape) for path, leaf in leaves(structure)}
+
+
+def _ports(model: keras.Model) -> list[tuple[str, tf.TensorShape, str]]:
+    """Return ``(path, shape, text)`` of each input and output of a model."""
     ports = []
     for role, structure, names in (
         ("inputs", model.input, [tensor.name for tensor in model.inputs]),
@@ -304,5 +468,8 @@ def _ports(model: keras.Model) -> list[tuple[str, str]]:
             tensor = structure[0] if isinstance(structure, tuple | list) else structure
             named = [(role, names[0], tensor)]
         what = "input" if role == "inputs" else "output"
-        ports += [(path, f"{what} {name}\n{tuple(tensor.shape)}") for path, name, tensor in named]
+        ports += [
+            (path, tf.TensorShape(tensor.shape), f"{what} {name}\n{tuple(tensor.shape)}")
+            for path, name, tensor in named
+        ]
     return ports

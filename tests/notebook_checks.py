@@ -37,8 +37,12 @@ CELL_METADATA = {"tags", "jupyter", "jp-MarkdownHeadingCollapsed"}
 _MARKER = re.compile(r"^\s*#+\s*((?:NBVAL|PYTEST_VALIDATE)_[A-Z_]+)\s*$", re.MULTILINE)
 _FORBIDDEN_TAG = re.compile(r"nbval-|pytest-validate-|skip-execution")
 
+# A live widget: it names a model by a random number, which dies with its kernel. Where a figure
+# comes with it, that is stored and compared in its place.
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
 # Kinds of output that nbval never compares.
-_UNCOMPARED = ("image/jpeg", "application/vnd.jupyter.widget-view+json")
+_UNCOMPARED = ("image/jpeg", WIDGET)
 
 # Traces of one machine or one process.
 _TRACES = {
@@ -232,7 +236,8 @@ def _output_problems(cell: Cell) -> Iterator[str]:
             first = text_of(output["text"]).strip().partition("\n")[0]
             yield f"stored with standard error, which is not compared: {first[:80]!r}"
         for kind in sorted(output.get("data", {}).keys() & set(_UNCOMPARED)):
-            yield f"stored with {kind}, which is not compared: show text or image/png"
+            remedy = REMEDY if kind == WIDGET else "show text or image/png"
+            yield f"stored with {kind}, which is not compared: {remedy}"
         yield from _picture_problems(output.get("data", {}))
         for text in output_texts(output):
             trace = machine_trace(text)
@@ -497,7 +502,7 @@ def _texts_by_kind(outputs: Sequence[dict[str, Any]]) -> dict[str, str]:
         if output["output_type"] == "error":
             texts["error"] = f"{output['ename']}: {output['evalue']}"
         for kind, value in output.get("data", {}).items():
-            if not kind.startswith("image/p"):
+            if not kind.startswith("image/p") and kind != WIDGET:
                 text = text_of(value) if isinstance(value, str | list) else json.dumps(value)
                 texts[kind] = texts.get(kind, "") + text + "\n"
     return texts

@@ -18,6 +18,7 @@ from helpers.datasets import (
 )
 
 FLOATS = np.ones((4, 3), "float32")
+ENDED = iter([FLOATS])
 
 
 def spec(*shape, dtype=tf.float32):
@@ -208,6 +209,8 @@ def test_an_epoch_of_another_length_is_refused(count):
         (once(FLOATS), 0, ValueError, "expected 1 or more batches"),
         (once(FLOATS), tf.data.UNKNOWN_CARDINALITY, ValueError, "found -2"),
         (once(), 1, BatchError, "at least one batch in an epoch, found none"),
+        (lambda: ENDED, 1, TypeError, "found the same list_iterator twice"),
+        (once((FLOATS,) * 4), 1, BatchError, r"found a tuple of 4; put the inputs into a tuple"),
         (lambda: 3, 1, TypeError, r"batches\(\) returns an iterable of batches, found int"),
     ],
 )

@@ -218,6 +218,19 @@ def test_aligned_epochs_refuse(second, message):
         list(AlignedEpochs({"first": make_flow(), "second": second()}, by_row)())
 
 
+@pytest.mark.parametrize(
+    ("flows", "assemble", "message"),
+    [
+        (make_flow, by_row, "flows: expected a dict of name: flow, found NumpyArrayIterator"),
+        (lambda: {"first": make_flow()}, lambda pictures, rows: None, "is a return missing"),
+        (lambda: {"first": make_flow()}, lambda pictures: pictures, "positional argument"),
+    ],
+)
+def test_aligned_epochs_refuse_at_once(flows, assemble, message):
+    with pytest.raises(TypeError, match=message):
+        AlignedEpochs(flows(), assemble)
+
+
 def test_aligned_epochs_refuse_no_flows():
     with pytest.raises(ValueError, match="at least one flow"):
         AlignedEpochs({}, by_row)
@@ -248,4 +261,11 @@ def test_row_flow_names_the_row_and_the_path_that_is_missing(tmp_path):
     with pytest.raises(
         FileNotFoundError, match=r"row 1: expected a picture file, found none at .*1\.png"
     ):
+        row_flow(ImageDataGenerator(), paths, target_size=(8, 8), seed=1)
+
+
+def test_row_flow_names_the_file_that_keras_would_drop(tmp_path):
+    paths = write_pictures(tmp_path, 3)
+    paths[2] = paths[2].rename(tmp_path / "2.webp")
+    with pytest.raises(ValueError, match=r"row 2: expected one of .*, found .*2\.webp"):
         row_flow(ImageDataGenerator(), paths, target_size=(8, 8), seed=1)

@@ -253,6 +253,11 @@ def test_first_difference():
     )
     assert checks.first_difference([], printed("a", name="stderr")) == ""
     assert checks.first_difference(shown(once(batch)), shown(once(chart))) == ""
+    figure = {"text/plain": "Figure"}
+    live = {"output_type": "display_data", "data": figure | {checks.WIDGET: {"model_id": "4711"}}}
+    assert checks.first_difference([live | {"data": figure}], [live]) == ""
+    bare = live | {"data": {"text/plain": "HBox(children=())"}}
+    assert checks.first_difference([live | {"data": figure}], [live, bare])
     table = [{"output_type": "display_data", "data": {"text/html": "<b>1</b>"}}]
     assert checks.first_difference(table, []) == "text/html: stored '<b>1</b>', now nothing"
 
@@ -444,8 +449,12 @@ STORED_FAULTS: dict[str, tuple[Callable[[Notebook], None], str]] = {
     ),
     "jpeg": (append_output(4, display("image/jpeg", "/9j/4AAQ")), "stored with image/jpeg"),
     "widget": (
-        append_output(4, display("application/vnd.jupyter.widget-view+json", "{}")),
-        "stored with application/vnd.jupyter.widget-view+json",
+        append_output(4, display(checks.WIDGET, "{}")),
+        f"stored with {checks.WIDGET}, which is not compared: run `make notebooks`",
+    ),
+    "widget with a picture": (
+        put("cells", 3, "outputs", 0, "data", checks.WIDGET, value={"model_id": "4711"}),
+        f"Cell 1 under 'A batch': stored with {checks.WIDGET}",
     ),
     "path": (append_output(4, stream("stdout", "/home/ada/x.png")), "a path of one machine"),
     "address": (

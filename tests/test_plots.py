@@ -105,9 +105,60 @@ def test_a_chain_that_does_not_fit_has_dashed_frames():
     assert (arrows, dashed) == (3 + 2, 1 + 2)
 
 
-@pytest.mark.parametrize("split_by", ["class", "split"])
-def test_the_map_shows_every_tile_once(split_by):
-    plots.show_map(split_by)
+def test_a_chain_does_not_join_shapes_that_differ():
+    model = build_model(["site", "imagery"], ["land_cover"])
+    _, arrows, dashed = chain(((IMAGERY, SITE), LABELS), model)
+    assert (arrows, dashed) == (3 + 1, 2 + 2)
+
+
+@pytest.mark.parametrize("colour_by", ["class", "split"])
+def test_the_map_shows_every_tile_once(colour_by):
+    plots.show_map(colour_by)
     upper, lower = plt.gcf().axes
     assert len(upper.images) == len(tiles.table())
     assert sum(len(points.get_offsets()) for points in lower.collections) == len(tiles.table())
+
+
+def test_the_map_without_pictures():
+    plots.show_map("split", pictures=False)
+    (axes,) = plt.gcf().axes
+    assert [points.get_label() for points in axes.collections] == list(tiles.SPLITS)
+
+
+def test_a_contact_sheet_has_every_option_at_every_strength():
+    sheet = {"zoom": {0.1: IMAGERY[0] * 255, 0.5: IMAGERY[1] * 255}, "centre": {"on": SPREAD}}
+    plots.show_contact_sheet(sheet, columns=2, title="Options")
+    blocks = plt.gcf().subfigs
+    assert [block.get_suptitle() for block in blocks] == ["zoom", "centre"]
+    assert [axes.get_title() for axes in blocks[0].axes] == ["0.1", "0.5"]
+    assert np.allclose(blocks[0].axes[1].images[0].get_array(), IMAGERY[1])
+    stretched = blocks[1].axes[0].images[0].get_array()
+    assert (stretched.min(), stretched.max()) == (0, 1)
+
+
+SPREAD = IMAGERY[0] * 300 - 100
+
+
+def test_outlines_surround_the_largest_class():
+    masks = np.zeros((2, 32, 32, 1), int)
+    masks[:, 8:24, 8:24] = 5
+    plots.show_outlines({"imagery": IMAGERY[:2]}, masks)
+    axes = plt.gcf().axes[0]
+    (outline,) = axes.collections[-1].get_paths()
+    low, high = outline.vertices.min(axis=0), outline.vertices.max(axis=0)
+    assert np.allclose([low, high], [[0.25, 0.25], [0.75, 0.75]], atol=0.02)
+
+
+def test_a_montage_has_every_picture_with_its_name():
+    plots.show_montage(IMAGERY * 255, ["a", "b", "c", "d"], columns=3)
+    shown = [axes for axes in plt.gcf().axes if axes.images]
+    assert [axes.get_title() for axes in shown] == ["a", "b", "c", "d"]
+    assert np.allclose(shown[3].images[0].get_array() * 255, IMAGERY[3] * 255)
+
+
+def test_values_and_classes_are_counted():
+    plots.show_values({"one": IMAGERY, "other": IMAGERY / 2}, ["water", "water", "forest"])
+    left, right = plt.gcf().axes
+    assert [np.isclose(line.get_data().values.sum(), 1) for line in left.patches] == [True, True]
+    widths = dict(zip(tiles.CLASS_NAMES, (bar.get_width() for bar in right.patches), strict=True))
+    assert (widths["water"], widths["forest"], widths["barren"]) == (2, 1, 0)

@@ -114,6 +114,25 @@ def test_what_programs_leave_behind_is_stripped(lesson):
     assert checks.stored_problems(path) == []
 
 
+SHOWN = """\
+import ipywidgets
+from IPython.display import display
+png = b"\\x89PNG\\r\\n\\x1a\\n" + b"\\0\\0\\0\\0IEND\\xaeB`\\x82"
+bundle = ipywidgets.IntSlider()._repr_mimebundle_() | {"text/plain": "a slider"}"""
+
+
+def test_of_a_widget_the_picture_is_stored(lesson):
+    path = lesson(SHOWN, "display(bundle | {'image/png': png}, raw=True)")
+    assert regenerate.main([str(path)]) == 0
+    first = path.read_bytes()
+    assert checks.stored_problems(path) == []
+    _, _, shown = stored(path)["cells"]
+    assert [sorted(output["data"]) for output in shown["outputs"]] == [["image/png", "text/plain"]]
+    assert stored(path)["metadata"].keys() == checks.NOTEBOOK_METADATA
+    assert regenerate.main([str(path)]) == 0
+    assert path.read_bytes() == first
+
+
 def test_cells_keep_their_ids_and_new_ones_are_the_same_in_every_run(lesson):
     path = lesson("1", "2")
     notebook = stored(path)
@@ -152,6 +171,10 @@ def test_cells_keep_their_ids_and_new_ones_are_the_same_in_every_run(lesson):
         ),
         (["object()"], "output holds a memory address: '0x"),
         ([["raise OSError('/home/ada/tile.png')"]], "output holds a path of one machine"),
+        (
+            [SHOWN, "display(bundle, raw=True)"],
+            "Cell 1 under 'First part': shows a widget without image/png, so nothing of it can",
+        ),
         (["import os; os._exit(1)"], "Cell 0 under 'First part': Kernel died"),
     ],
     ids=[
@@ -162,6 +185,7 @@ def test_cells_keep_their_ids_and_new_ones_are_the_same_in_every_run(lesson):
         "path",
         "address",
         "path raised",
+        "widget alone",
         "dies",
     ],
 )

@@ -6,8 +6,8 @@
     python tools/regenerate.py --redraw               store all pictures anew
 
 What is stored is the same on every machine: cells counted 1, 2, 3 …, no times, no paths, no
-versions; error messages without the traceback. A lesson is written only if all of it went well.
-Run twice, it leaves no difference in git.
+versions; error messages without the traceback; of a widget the picture that comes with it. A
+lesson is written only if all of it went well. Run twice, it leaves no difference in git.
 """
 
 from __future__ import annotations
@@ -179,9 +179,11 @@ def short_traceback(error: nbformat.NotebookNode) -> list[str]:
 
 
 def tidy_data(output: nbformat.NotebookNode, count: int) -> None:
-    """Number a result, and take the notes out of a picture."""
+    """Number a result, take the notes out of a picture, and keep of a widget its picture."""
     if output.output_type == "execute_result":
         output.execution_count = count
+    if output.data.pop(checks.WIDGET, None) and "image/png" not in output.data:
+        raise LessonError("shows a widget without image/png, so nothing of it can be stored")
     if "image/png" in output.data:
         png = checks.without_notes(base64.b64decode(output.data["image/png"]))
         output.data["image/png"] = base64.b64encode(png).decode("ascii")

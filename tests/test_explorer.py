@@ -1,0 +1,460 @@
+"""The explorer draws what the transform says, whatever its controls are moved to."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import dataclasses
+import io
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import nbformat
+import notebook_checks as checks
+import numpy as np
+import pytest
+import regenerate
+import tensorflow as tf
+import test_jupyterlab as jupyterlab
+from PIL import Image
+from playwright.sync_api import Error, Page
+from test_notebook_checks import STORED, edit, planted, put, run_pytest
+
+from helpers import explorer, tiles
+from helpers.explorer import Explorer, Settings
+from helpers.transforms import SharedTransforms
+
+ROOT = Path(__file__).resolve().parents[1]
+
+STILL = Settings(
+    rotation_range=0,
+    width_shift_range=0,
+    height_shift_range=0,
+    zoom_range=0,
+    horizontal_flip=False,
+    brightness=0,
+)
+EXTREME = Settings(180, 0.9, 0.9, 60, 0.9, True, True, 0.9, 150)
+
+
+@pytest.fixture(scope="module")
+def pictures() -> dict[str, np.ndarray]:
+    return {name: tiles.read_pictures(name, "test")[40] for name in tiles.PICTURES}
+
+
+@pytest.fixture
+def live(pictures) -> Explorer:
+    return explorer.explore(pictures, row=40, seed=3, settings=STILL)
+
+
+def drawn(live: Explorer) -> dict[str, np.ndarray]:
+    """Return the pictures of the lower row of the figure, by the names over the upper row."""
+    axes = live.figure.axes
+    after, before = axes[: len(axes) // 2], axes[len(axes) // 2 :]
+    names = [part.get_title().partition(",")[0] for part in before]
+    shown = [np.asarray(part.images[0].get_array()) for part in after]
+    return dict(zip(names, shown, strict=True))
+
+
+def expected(
+    pictures: dict[str, np.ndarray], epoch: int = 0, **options: Any
+) -> dict[str, np.ndarray]:
+    """Return the pictures as `SharedTransforms` transforms them, a batch of one."""
+    datagen = tf.keras.preprocessing.image.ImageDataGenerator(**options)
+    transforms = SharedTransforms(datagen, seed=3, mask_fill=tiles.OTHER)
+    batch = {name: picture[None] for name, picture in pictures.items()}
+    return {name: values[0] for name, values in transforms(batch, [40], epoch).items()}
+
+
+def assert_drawn(live: Explorer, wanted: dict[str, np.ndarray]) -> None:
+    shown = drawn(live)
+    assert shown.keys() == wanted.keys()
+    for name, picture in wanted.items():
+        whole = picture[..., 0] if name == "cover" else picture
+        np.testing.assert_allclose(shown[name], whole, atol=0.5, err_msg=name)
+
+
+def pixels(live: Explorer) -> np.ndarray:
+    """Return what the browser gets, (height, width, 3)."""
+    return checks.pixels(live.image.value)
+
+
+# --- settings to options --------------------------------------------------------------------------
+
+
+def test_controls_at_rest_are_no_options():
+    assert explorer.options(STILL) == {}
+
+
+def test_every_setting_is_an_option():
+    options = explorer.options(dataclasses.replace(EXTREME, fill_mode="wrap"))
+    assert options == {
+        "rotation_range": 180,
+        "width_shift_range": 0.9,
+        "height_shift_range": 0.9,
+        "shear_range": 60,
+        "zoom_range": 0.9,
+        "horizontal_flip": True,
+        "vertical_flip": True,
+        "brightness_range": (0.1, 1.9),
+        "channel_shift_range": 150,
+        "fill_mode": "wrap",
+    }
+
+
+def test_steps_of_a_slider_are_round_numbers():
+    options = explorer.options(dataclasses.replace(STILL, zoom_range=0.1 + 0.2, brightness=0.7))
+    assert repr(options) == "{'zoom_range': 0.3, 'brightness_range': (0.3, 1.7)}"
+
+
+# --- moving a slider ------------------------------------------------------------------------------
+
+MOVES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "rotation_range": (90, {"rotation_range": 90}),
+    "width_shift_range": (0.4, {"width_shift_range": 0.4}),
+    "height_shift_range": (0.4, {"height_shift_range": 0.4}),
+    "shear_range": (40, {"shear_range": 40}),
+    "zoom_range": (0.5, {"zoom_range": 0.5}),
+    "horizontal_flip": (True, {"horizontal_flip": True}),
+    "vertical_flip": (True, {"vertical_flip": True}),
+    "brightness": (0.6, {"brightness_range": (0.4, 1.6)}),
+    "channel_shift_range": (80, {"channel_shift_range": 80}),
+}
+
+
+def test_each_control_redraws_what_the_transform_says(live, pictures):
+    for name, (value, options) in MOVES.items():
+        before, at_rest = pixels(live), live.controls[name].value
+        assert_drawn(live, expected(pictures))
+        live.controls[name].value = value
+        epoch = next(  # an epoch in which a flip is drawn
+            epoch
+            for epoch in range(20)
+            if any((expected(pictures, epoch, **options)[key] != pictures[key]).any()
+                   for key in pictures)
+        )  # fmt: skip
+        live.controls["epoch"].value = epoch
+        assert_drawn(live, expected(pictures, epoch, **options))
+        difference = np.abs(pixels(live).astype(int) - before)
+        assert (difference.max(axis=2) > 40).sum() > 500, name
+        photometric = name in ("brightness", "channel_shift_range")
+        same = {key: (drawn(live)[key] == pictures[key].reshape(drawn(live)[key].shape)).all()
+                for key in pictures}  # fmt: skip
+        assert same == {"imagery": False, "relief": photometric, "cover": photometric}, name
+        live.controls[name].value = at_rest
+        live.controls["epoch"].value = 0
+
+
+def test_fill_mode_and_epoch(live, pictures):
+    live.controls["width_shift_range"].value = 0.7
+    seen = set()
+    for fill_mode in explorer.FILL_MODES:
+        live.controls["fill_mode"].value = fill_mode
+        for epoch in (0, 1, 2):
+            live.controls["epoch"].value = epoch
+            wanted = expected(pictures, epoch, width_shift_range=0.7, fill_mode=fill_mode)
+            assert_drawn(live, wanted)
+            seen.add(live.image.value)
+    assert len(seen) == 12
+
+
+def test_draw_again_is_the_next_epoch(live):
+    live.controls["rotation_range"].value = 90
+    again = live.widget.children[0].children[-1]
+    first = live.image.value
+    again.click()
+    assert live.settings.epoch == 1
+    assert live.image.value != first
+    live.controls["epoch"].value = live.controls["epoch"].max
+    again.click()
+    assert live.settings.epoch == 0
+    assert live.image.value == first
+
+
+def test_the_image_is_the_figure(live, pictures):
+    live.controls["rotation_range"].value = 60
+    same = explorer.draw(pictures, dataclasses.replace(STILL, rotation_range=60), row=40, seed=3)
+    file = io.BytesIO()
+    same.savefig(file, format="png")
+    assert live.image.value == file.getvalue()
+
+
+def test_text_says_which_options_and_which_transform(live):
+    (at_rest,) = (text.get_text() for text in live.figure.texts)
+    assert at_rest == "ImageDataGenerator()\nrow 40 gets no change"
+    live.controls["rotation_range"].value = 90
+    live.controls["fill_mode"].value = "wrap"
+    (text,) = (text.get_text() for text in live.figure.texts)
+    assert text.startswith("ImageDataGenerator(rotation_range=90, fill_mode='wrap')\nrow 40 gets ")
+    assert text.partition(" gets ")[2].startswith("theta=")
+    assert text.count("=") == 3
+
+
+# --- in sync --------------------------------------------------------------------------------------
+
+
+def places(side: int) -> np.ndarray:
+    """Return a picture that tells of each pixel where it came from: its row, its column, 0–255."""
+    down, across = (np.mgrid[:side, :side] + 0.5) / side * 255
+    return np.stack([down, across, np.zeros_like(down)], axis=-1).astype(np.uint8)
+
+
+@pytest.mark.parametrize("epoch", range(6))
+def test_pictures_stay_in_sync(epoch):
+    imagery = places(64)
+    cover = (imagery[..., :1] // 128 + 2 * (imagery[..., 1:2] // 128)).astype(np.uint8)
+    settings = dataclasses.replace(
+        EXTREME, width_shift_range=0.2, zoom_range=0.4, brightness=0, channel_shift_range=0,
+        epoch=epoch,
+    )  # fmt: skip
+    live = explorer.explore(
+        {"imagery": imagery, "relief": places(32), "cover": cover}, settings=settings
+    )
+    shown = {name: picture.astype(int) for name, picture in drawn(live).items()}
+    assert np.abs(shown["imagery"] - imagery).mean() > 20
+    halved = shown["imagery"].reshape(32, 2, 32, 2, 3).mean(axis=(1, 3))
+    gap = np.abs(halved - shown["relief"])[..., :2]
+    inside = ((halved > 12) & (halved < 243))[..., :2].all(axis=-1)  # not beyond the border
+    assert inside.sum() > 30
+    assert gap[inside].max() < 12
+    down, across = shown["imagery"][..., 0], shown["imagery"][..., 1]
+    sure = (np.abs(down - 127.5) > 12) & (np.abs(across - 127.5) > 12)
+    assert sure.sum() > 500
+    assert (shown["cover"] == down // 128 + 2 * (across // 128))[sure].all()
+
+
+# --- extreme and bad values -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fill_mode", explorer.FILL_MODES)
+def test_extremes(live, pictures, fill_mode):
+    live.controls["fill_mode"].value = fill_mode
+    known = set(np.unique(pictures["cover"]))
+    if fill_mode == "constant":
+        known.add(tiles.OTHER)
+    for name, value in dataclasses.asdict(EXTREME).items():
+        if name not in ("fill_mode", "epoch"):
+            live.controls[name].value = value
+            assert set(np.unique(drawn(live)["cover"])) <= known
+    for epoch in range(1, 8):
+        live.controls["epoch"].value = epoch
+        assert set(np.unique(drawn(live)["cover"])) <= known
+    assert live.settings == dataclasses.replace(EXTREME, fill_mode=fill_mode, epoch=7)
+
+
+def test_values_beyond_a_slider_stop_at_its_end(live):
+    live.controls["zoom_range"].value = 7
+    live.controls["rotation_range"].value = -5
+    assert (live.settings.zoom_range, live.settings.rotation_range) == (0.9, 0)
+
+
+def test_redrawing_leaves_no_figures(live):
+    plt.close("all")
+    for epoch in range(1, 5):
+        live.controls["epoch"].value = epoch
+    assert plt.get_fignums() == []
+
+
+def test_texts_fit_into_the_figure(pictures):
+    everything = dataclasses.replace(EXTREME, fill_mode="constant", epoch=3)
+    for chosen in (("cover",), ("relief", "cover"), tuple(pictures)):
+        figure = explorer.draw(
+            {name: pictures[name] for name in chosen},
+            everything,
+            photometric=[name for name in ("imagery",) if name in chosen],
+        )
+        figure.draw_without_rendering()
+        titles = max(axes.title.get_window_extent().y1 for axes in figure.axes)
+        (text,) = (text.get_window_extent() for text in figure.texts)
+        assert titles < text.y0
+        assert text.x1 < figure.bbox.x1
+        assert text.y1 < figure.bbox.y1
+        pictures_end = min(axes.get_window_extent().y0 for axes in figure.axes)
+        assert 0 <= figure.legends[0].get_window_extent().y0
+        assert figure.legends[0].get_window_extent().y1 < pictures_end
+
+
+def test_any_names(pictures):
+    live = explorer.explore(
+        {"photo": pictures["imagery"], "height": pictures["relief"][..., :1]},
+        photometric=["photo"],
+        masks=[],
+        settings=EXTREME,
+    )
+    assert [*drawn(live)] == ["photo", "height"]
+    assert live.figure.legends == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda pictures: {}, "pictures: expected at least one, found none"),
+        (
+            lambda pictures: pictures | {"relief": pictures["relief"] / 255},
+            r"relief: expected uint8 .* found float64 of shape \(32, 32, 3\)",
+        ),
+        (
+            lambda pictures: pictures | {"relief": pictures["relief"][None]},
+            r"relief: expected .* \(height, width, 1 or 3\), found .* \(1, 32, 32, 3\)",
+        ),
+        (
+            lambda pictures: {"imagery": pictures["imagery"]},
+            r"masks: expected names among \['imagery'\], found 'cover'",
+        ),
+        (
+            lambda pictures: pictures | {"cover": pictures["cover"] + np.uint8(9)},
+            "cover: expected a mask, one channel of class numbers from 0 to 8, found 1 .* to 1",
+        ),
+    ],
+    ids=["none", "floats", "batch", "no mask", "other classes"],
+)
+def test_bad_pictures_are_refused(pictures, change, message):
+    with pytest.raises(ValueError, match=message):
+        explorer.explore(change(pictures))
+
+
+# --- in a lesson ----------------------------------------------------------------------------------
+
+
+def test_shown_in_two_forms(live):
+    bundle = live._repr_mimebundle_()
+    assert sorted(bundle) == [checks.WIDGET, "image/png", "text/plain"]
+    assert bundle[checks.WIDGET]["model_id"] == live.widget.model_id
+    assert base64.b64decode(bundle["image/png"]) == live.image.value
+    assert bundle["text/plain"].startswith("Figure 7.1 x 6.15 inches, axes: 6; 'ImageDataGenerator")
+
+
+SETUP = """\
+import helpers
+from helpers import explorer, tiles
+row, options = 40, {}
+pictures = {name: tiles.read_pictures(name, "test")[row] for name in tiles.PICTURES}"""
+CELL = "explorer.explore(pictures, row=row, **options)"
+
+
+def notebook() -> nbformat.NotebookNode:
+    """Return a lesson with an explorer that has not been run."""
+    cells = [
+        nbformat.v4.new_markdown_cell("# Explore", id="title"),
+        nbformat.v4.new_code_cell(SETUP, id="setup"),
+        nbformat.v4.new_code_cell(CELL, id="explorer"),
+    ]
+    return nbformat.v4.new_notebook(cells=cells)
+
+
+@pytest.fixture(scope="module")
+def lesson(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a lesson with an explorer as `make notebooks` stores it."""
+    path = tmp_path_factory.mktemp("lesson") / "lesson.ipynb"
+    nbformat.write(notebook(), path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
+        patch.delenv("MPLBACKEND", raising=False)
+        asyncio.run(regenerate.regenerate(path))
+    return path
+
+
+def test_what_is_stored(lesson):
+    assert checks.stored_problems(lesson) == []
+    cell = json.loads(lesson.read_text(encoding="utf-8"))["cells"][2]
+    (output,) = cell["outputs"]
+    assert sorted(output["data"]) == ["image/png", "text/plain"]
+    assert "widget" not in lesson.read_text(encoding="utf-8")
+
+
+def test_regenerated_twice_it_is_the_same(lesson, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
+    before = lesson.read_bytes()
+    assert asyncio.run(regenerate.regenerate(lesson, redraw=True)) == "unchanged"
+    assert lesson.read_bytes() == before
+
+
+# What is done to the lesson, and what the failure of the explorer's cell must say, if it fails.
+RUNS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
+    "good": (lambda notebook: None, ""),
+    "settings": (
+        edit(1, "{}", "{'settings': explorer.Settings(zoom_range=0.21)}"),
+        "text/plain: stored ",
+    ),
+    "tile": (edit(2, "row=row", "row=row, seed=2"), "figure 1 of 1 differs from the stored one"),
+    "bare": (edit(2, CELL, CELL + ".widget"), "0 figures, stored 1"),
+    "twice": (edit(2, CELL, f"display({CELL})\n{CELL}"), "2 figures, stored 1"),
+    "stored": (
+        put("cells", 2, "outputs", 0, "data", checks.WIDGET, value={"model_id": "4711"}),
+        "",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def results(lesson: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], str]:
+    """Run pytest once over the lesson and its changed copies."""
+    folder = tmp_path_factory.mktemp("project")
+    for name, (change, _) in RUNS.items():
+        planted(json.loads(lesson.read_text("utf-8")), change, folder / f"{name}.ipynb")
+    return run_pytest(folder, "--nbval", "--nbval-current-env")[0]
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_run_by_pytest(results, name):
+    message = RUNS[name][1]
+    found = {test: text for (lesson, test), text in results.items() if lesson == name}
+    assert sorted(found) == ["Cell 0", "Cell 1", STORED]
+    assert not found["Cell 0"]
+    assert bool(found["Cell 1"]) == bool(message)
+    assert message in found["Cell 1"]
+    assert bool(found[STORED]) == (name == "stored")
+
+
+# --- in JupyterLab --------------------------------------------------------------------------------
+
+browser_path, lab, page = jupyterlab.browser_path, jupyterlab.lab, jupyterlab.page
+
+# The picture beside the sliders, once the browser has decoded it.
+PICTURE = jupyterlab.OPEN + ".jp-OutputArea-output img"
+READOUT = jupyterlab.OPEN + ".widget-slider:has-text('rotation_range') .widget-readout"
+
+
+def picture_shown(page: Page) -> np.ndarray:
+    """Return the one picture as the screen shows it."""
+    assert page.locator(PICTURE).count() == 1
+    with Image.open(io.BytesIO(page.locator(PICTURE).screenshot())) as shown:
+        return np.asarray(shown.convert("RGB")).astype(int)
+
+
+@pytest.mark.browser
+def test_a_reader_moves_a_slider(lesson, lab, page):
+    """The stored picture, then the sliders in its place; a slider that moves redraws it."""
+    name = jupyterlab.LESSONS[0]
+    (lab.place / "notebooks" / "explorer.ipynb").write_bytes(lesson.read_bytes())
+    try:
+        page.goto(lab.address.replace(name, "explorer.ipynb"), timeout=60_000)
+        page.locator(PICTURE).wait_for()
+        stored = picture_shown(page)
+        assert page.locator(READOUT).count() == 0
+        jupyterlab.run_all(page)
+        page.locator(READOUT).wait_for()
+        assert page.get_by_text("Error displaying widget").count() == 0
+        first = picture_shown(page)
+        assert first.shape == stored.shape
+        assert np.abs(first - stored).max() < 30
+        readout = page.locator(READOUT)
+        readout.fill("90")
+        readout.press("Enter")
+        for _ in range(50):
+            page.wait_for_timeout(100)
+            moved = picture_shown(page)
+            if np.abs(moved - first).max() > 60:
+                break
+        assert (np.abs(moved - first).max(axis=2) > 60).sum() > 2000
+        assert moved.shape == first.shape
+    except (Error, AssertionError, pytest.fail.Exception) as error:
+        picture = ROOT / "test_output" / "explorer.png"
+        picture.parent.mkdir(exist_ok=True)
+        page.screenshot(path=picture, full_page=True)
+        error.add_note(f"what the browser showed: {picture}")
+        raise
