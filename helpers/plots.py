@@ -264,14 +264,15 @@ def show_contact_sheet(
     blocks = fig.subfigures(lines, columns, squeeze=False)
     for block, (option, pictures) in zip(blocks.flat, sheet.items(), strict=False):
         block.suptitle(option, fontsize=10)
-        for axes, (strength, picture) in zip(
-            block.subplots(1, strengths), pictures.items(), strict=False
-        ):
+        places = block.subplots(1, strengths, squeeze=False)[0]
+        for axes in places:
+            axes.axis("off")
+        for axes, (strength, picture) in zip(places, pictures.items(), strict=False):
             low, high = float(picture.min()), float(picture.max())
             low, high = (0, 255) if low >= 0 and 1 < high <= 255 else (low, high)
             axes.imshow(np.clip((picture - low) / (high - low or 1), 0, 1))
-            axes.set_title(str(strength), fontsize=8)
-            axes.axis("off")
+            is_long = isinstance(strength, float) and len(str(strength)) > 6
+            axes.set_title(f"{strength:.2g}" if is_long else str(strength), fontsize=8)
     if title:
         fig.suptitle(title)
     plt.show()

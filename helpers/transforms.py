@@ -128,7 +128,9 @@ class SharedTransforms:
             Of the same shape: float32, or the mask's own dtype.
         """
         own = dict(parameters)
-        for shift, axis in (("tx", self._datagen.row_axis - 1), ("ty", self._datagen.col_axis - 1)):
+        # tx moves along the columns and ty along the rows, although get_random_transform draws tx
+        # from height_shift_range: apply_affine_transform swaps the axes after the fact.
+        for shift, axis in (("tx", self._datagen.col_axis - 1), ("ty", self._datagen.row_axis - 1)):
             own[shift] = parameters[shift] * picture.shape[axis] / drawn_for[axis]
         if name not in self._photometric:
             own |= {"brightness": None, "channel_shift_intensity": None}
@@ -162,11 +164,14 @@ class SharedTransforms:
         Raises
         ------
         ValueError
-            If a batch is not as long as `rows`, or its pictures were rescaled before.
+            If a batch is not as long as `rows`, its pictures were rescaled before, or pictures have
+            other proportions than the first (a turn would then show other places).
         """
         for name, batch in pictures.items():
             self._check(name, batch, len(rows))
-        reference = next(iter(pictures.values())).shape[1:]
+        first, reference = next((name, batch.shape[1:]) for name, batch in pictures.items())
+        for name, batch in pictures.items():
+            self._check_proportions(name, batch.shape[1:], first, reference)
         drawn = [self.draw(reference, int(row), epoch) for row in rows]
         return {
             name: np.stack(
@@ -192,6 +197,20 @@ class SharedTransforms:
                     f"{name}: expected values from 0 to 255, found {low:.3g} to {high:.3g}; leave "
                     "rescale to the ImageDataGenerator of the transforms"
                 )
+
+    def _check_proportions(
+        self, name: str, shape: tuple[int, ...], first: str, reference: tuple[int, ...]
+    ) -> None:
+        (height, width), (first_height, first_width) = (
+            (sides[self._datagen.row_axis - 1], sides[self._datagen.col_axis - 1])
+            for sides in (shape, reference)
+        )
+        # Within a pixel of the smaller picture: 65 × 97 and 32 × 48 count as alike.
+        if abs(height * first_width - width * first_height) > max(first_height, first_width):
+            raise ValueError(
+                f"{name}: expected the proportions of {first} ({first_height} × {first_width}), "
+                f"found {height} × {width}"
+            )
 
 
 class _NumpyWithOwnRandom:

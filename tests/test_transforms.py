@@ -80,6 +80,16 @@ def test_pictures_of_two_sizes_show_the_same_place_in_every_epoch():
         assert len(batches[-1][1]) == SAMPLES % BATCH_SIZE
 
 
+@pytest.mark.parametrize("option", ["width_shift_range", "height_shift_range"])
+def test_shifts_scale_with_the_size_of_pictures_that_are_not_square(option):
+    sizes = {"imagery": (24, 64), "relief": (12, 32)}
+    transforms = SharedTransforms(ImageDataGenerator(**{option: 0.3}), seed=3)
+    got = transforms(samples(sizes), np.arange(SAMPLES), 0)
+    halves = got["imagery"].reshape(SAMPLES, 12, 2, 32, 2, 3).mean(axis=(2, 4))
+    gap = np.abs(halves - got["relief"])[..., :2]
+    assert np.median(gap, axis=(1, 2)).max() < 1e-3
+
+
 def test_the_count_of_pairs_can_fall():
     (pictures, _), *_ = make_epochs()()
     pictures["relief"] = np.roll(pictures["relief"], 1, axis=0)
@@ -300,6 +310,12 @@ def test_channels_first():
         (
             lambda: SharedTransforms(ImageDataGenerator(), seed=1)(samples(SIZES), range(3), 0),
             r"imagery: expected 3 pictures .*, found shape \(70, 32, 32, 3\)",
+        ),
+        (
+            lambda: SharedTransforms(ImageDataGenerator(), seed=1)(
+                samples({"imagery": (32, 32), "relief": (12, 32)}), range(SAMPLES), 0
+            ),
+            "relief: expected the proportions of imagery .32 × 32., found 12 × 32",
         ),
         (
             lambda: SharedTransforms(ImageDataGenerator(**COLOURS), seed=1)(
