@@ -148,8 +148,8 @@ def transformed(
 # --- the figure: sizes in inches, so that nothing moves from one drawing to the next --------------
 
 _PICTURE, _GAP, _LEFT = 2.1, 0.15, 0.35
-_TEXT, _TITLES, _LEGEND = 0.95, 0.3, 0.55
-_LETTER = 8  # points; a letter of the fixed-width font is 0.6 times as wide
+_TEXT, _TITLES, _LEGEND = 1.1, 0.3, 0.55
+_LETTER = 9  # points; a letter of the fixed-width font is 0.6 times as wide
 
 
 def draw(
@@ -174,7 +174,7 @@ def draw(
     after, drawn = transformed(
         pictures, settings, row=row, seed=seed, photometric=photometric, masks=masks
     )
-    width = max(_LEFT + (_PICTURE + _GAP) * len(pictures), 6)
+    width = max(_LEFT + (_PICTURE + _GAP) * len(pictures), 7)
     below = _LEGEND if masks else _GAP
     height = below + 2 * _PICTURE + _GAP + _TITLES + _TEXT
     figure = Figure(figsize=(width, height))
@@ -221,7 +221,9 @@ def _draw_legend(figure: Figure, masks: list[np.ndarray]) -> None:
 def _code(settings: Settings) -> str:
     """Write the options as one would in code."""
     given = {
-        name: f"{value:g}" if isinstance(value, float) else repr(value)
+        name: f"{value:g}"
+        if isinstance(value, float)
+        else repr(value).replace(" ", "\N{NO-BREAK SPACE}")
         for name, value in options(settings).items()
     }
     return f"ImageDataGenerator({', '.join(f'{name}={text}' for name, text in given.items())})"
