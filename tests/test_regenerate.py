@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import regenerate
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -241,6 +242,23 @@ def test_pictures_that_show_the_same_are_kept(lesson, capsys):
     assert picture().strip() == data["image/png"]
     assert regenerate.main(["--redraw", str(path)]) == 0
     assert picture() == original
+
+
+def test_pictures_saved_by_jupyterlab_lose_their_notes(lesson):
+    path = lesson(FIGURE)
+    assert regenerate.main([str(path)]) == 0
+    notebook = stored(path)
+    data = notebook["cells"][1]["outputs"][0]["data"]
+    notes = PngInfo()
+    notes.add_text("Software", "Matplotlib")
+    file = io.BytesIO()
+    drawn = Image.fromarray(checks.pixels(base64.b64decode(data["image/png"])))
+    drawn.save(file, "PNG", pnginfo=notes)
+    data["image/png"] = base64.b64encode(file.getvalue()).decode()
+    path.write_text(json.dumps(notebook))
+    assert len(checks.stored_problems(path)) == 1
+    assert regenerate.main([str(path)]) == 0
+    assert checks.stored_problems(path) == []
 
 
 def test_pictures_that_differ_are_replaced(lesson):

@@ -185,8 +185,12 @@ def tidy_data(output: nbformat.NotebookNode, count: int) -> None:
     if output.data.pop(checks.WIDGET, None) and "image/png" not in output.data:
         raise LessonError("shows a widget without image/png, so nothing of it can be stored")
     if "image/png" in output.data:
-        png = checks.without_notes(base64.b64decode(output.data["image/png"]))
-        output.data["image/png"] = base64.b64encode(png).decode("ascii")
+        output.data["image/png"] = without_notes(output.data["image/png"])
+
+
+def without_notes(picture: str) -> str:
+    """Return a picture, in base 64, without its notes."""
+    return base64.b64encode(checks.without_notes(base64.b64decode(picture))).decode("ascii")
 
 
 def refuse_warnings(text: str) -> None:
@@ -217,7 +221,7 @@ def keep_pictures(notebook: nbformat.NotebookNode, stored: nbformat.NotebookNode
         if len(new) != len(old) or checks.first_difference(old, new):
             continue
         for ours, theirs in zip(new, old, strict=True):
-            one, other = (output.data["image/png"].strip() for output in (ours, theirs))
+            one, other = (without_notes(output.data["image/png"]) for output in (ours, theirs))
             if one != other and same_picture(one, other):
                 ours.data["image/png"] = other
                 kept += 1
