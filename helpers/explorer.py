@@ -135,13 +135,12 @@ def transformed(
         masks=masks,
         mask_fill=tiles.OTHER,
     )
-    shape = next(iter(pictures.values())).shape
-    drawn = transforms.draw(shape, row, settings.epoch)
-    after = {
-        name: transforms.apply(name, picture, drawn, shape) for name, picture in pictures.items()
-    }
+    after = transforms(
+        {name: picture[None] for name, picture in pictures.items()}, np.array([row]), settings.epoch
+    )
+    drawn = transforms.draw(next(iter(pictures.values())).shape, row, settings.epoch)
     return {
-        name: np.clip(np.rint(picture), 0, 255).astype(np.uint8) for name, picture in after.items()
+        name: np.clip(np.rint(batch[0]), 0, 255).astype(np.uint8) for name, batch in after.items()
     }, drawn
 
 
@@ -282,7 +281,8 @@ class Explorer:
     Raises
     ------
     ValueError
-        If a picture is not as said above, or a name is not that of a picture.
+        If a picture is not as said above or has other proportions than the first, or a name is not
+        that of a picture.
     """
 
     def __init__(

@@ -63,11 +63,15 @@ def drawn(live: Explorer) -> dict[str, np.ndarray]:
 def expected(
     pictures: dict[str, np.ndarray], epoch: int = 0, **options: Any
 ) -> dict[str, np.ndarray]:
-    """Return the pictures as `SharedTransforms` transforms them, a batch of one."""
+    """Return the pictures as `SharedTransforms` transforms them, one after the other."""
     datagen = tf.keras.preprocessing.image.ImageDataGenerator(**options)
     transforms = SharedTransforms(datagen, seed=3, mask_fill=tiles.OTHER)
-    batch = {name: picture[None] for name, picture in pictures.items()}
-    return {name: values[0] for name, values in transforms(batch, [40], epoch).items()}
+    shape = pictures["imagery"].shape
+    parameters = transforms.draw(shape, 40, epoch)
+    return {
+        name: transforms.apply(name, picture, parameters, shape)
+        for name, picture in pictures.items()
+    }
 
 
 def assert_drawn(live: Explorer, wanted: dict[str, np.ndarray]) -> None:
@@ -311,11 +315,15 @@ def test_any_names(pictures):
             r"masks: expected names among \['imagery'\], found 'cover'",
         ),
         (
+            lambda pictures: pictures | {"relief": pictures["relief"][:20]},
+            "relief: expected the proportions of imagery",
+        ),
+        (
             lambda pictures: pictures | {"cover": pictures["cover"] + np.uint8(9)},
             "cover: expected a mask, one channel of class numbers from 0 to 8, found 1 .* to 1",
         ),
     ],
-    ids=["none", "floats", "batch", "no mask", "other classes"],
+    ids=["none", "floats", "batch", "no mask", "proportions", "other classes"],
 )
 def test_bad_pictures_are_refused(pictures, change, message):
     with pytest.raises(ValueError, match=message):
