@@ -9,6 +9,7 @@ module       role
 `datasets`   a generator of batches made into a `tf.data.Dataset`
 `models`     the small Keras models that the lessons train
 `plots`      batches, structures and chains, drawn
+`explorer`   sliders for the options of `ImageDataGenerator`, live in JupyterLab
 `messages`   the lines of an error or a warning that matter
 `figures`    a text fingerprint for every figure, so that tests can compare it
 ============ ==================================================================
