@@ -133,6 +133,7 @@ def transformed(
         seed=seed,
         photometric=photometric,
         masks=masks,
+        others=set(pictures) - set(photometric) - set(masks),
         mask_fill=tiles.OTHER,
     )
     after = transforms(

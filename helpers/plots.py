@@ -248,11 +248,13 @@ def show_contact_sheet(
 ) -> None:
     """Draw each option of a sheet at several strengths, side by side.
 
+    Values from 0 to 255 are drawn as they are. Others are stretched to fit, each picture on its
+    own, and their range is written over it.
+
     Parameters
     ----------
     sheet : mapping of str to mapping
-        Option -> strength -> picture (height, width, 3). Values from 0 to 255 are drawn as they
-        are; values beyond are stretched to fit, each picture on its own.
+        Option -> strength -> picture (height, width, 3).
     columns : int
         Options in a row.
     title : str
@@ -260,7 +262,7 @@ def show_contact_sheet(
     """
     strengths = max(len(pictures) for pictures in sheet.values())
     lines = -(-len(sheet) // columns)
-    fig = plt.figure(figsize=(0.95 * strengths * columns, 1.55 * lines + 0.4), layout="constrained")
+    fig = plt.figure(figsize=(1.15 * strengths * columns, 1.75 * lines + 0.4), layout="constrained")
     blocks = fig.subfigures(lines, columns, squeeze=False)
     for block, (option, pictures) in zip(blocks.flat, sheet.items(), strict=False):
         block.suptitle(option, fontsize=10)
@@ -269,10 +271,11 @@ def show_contact_sheet(
             axes.axis("off")
         for axes, (strength, picture) in zip(places, pictures.items(), strict=False):
             low, high = float(picture.min()), float(picture.max())
-            low, high = (0, 255) if low >= 0 and 1 < high <= 255 else (low, high)
+            as_it_is = low > -20 and 20 < high < 275  # a blend may overshoot a little
+            note = "" if as_it_is else f"\n{low:.3g} to {high:.3g}"
+            low, high = (0, 255) if as_it_is else (low, high)
             axes.imshow(np.clip((picture - low) / (high - low or 1), 0, 1))
-            is_long = isinstance(strength, float) and len(str(strength)) > 6
-            axes.set_title(f"{strength:.2g}" if is_long else str(strength), fontsize=8)
+            axes.set_title(f"{strength}{note}", fontsize=8)
     if title:
         fig.suptitle(title)
     plt.show()
@@ -343,7 +346,7 @@ def show_montage(
     """
     lines = -(-len(pictures) // columns)
     fig, grid = plt.subplots(
-        lines, columns, figsize=(1.15 * columns, 1.35 * lines + 0.4), squeeze=False,
+        lines, columns, figsize=(0.95 * columns, 1.15 * lines + 0.4), squeeze=False,
         layout="constrained",
     )  # fmt: skip
     low, high = _limits(pictures)

@@ -32,6 +32,9 @@ class SharedTransforms:
       pictures are rescaled; masks keep their values.
     - Masks are sampled at the nearest pixel, so that no new class number appears.
 
+    Shifts of whole pixels count in pixels of the first picture. With ``fill_mode="wrap"`` pictures
+    of different sizes differ by up to a pixel of the smaller one; the other modes are closer.
+
     Parameters
     ----------
     datagen : ImageDataGenerator
@@ -42,13 +45,18 @@ class SharedTransforms:
         Names of the pictures whose colours may change.
     masks : collection of str
         Names of the pictures that hold class numbers.
-    mask_fill : float, optional
+    others : collection of str
+        Names of one-channel pictures that are neither, such as heights: they are only moved. (A
+        one-channel picture that is named nowhere is refused: it may be a mask misspelt.)
+    mask_fill : int, optional
         What a mask holds beyond its border; needed where ``fill_mode="constant"``.
 
     Raises
     ------
     ValueError
         If a name is both photometric and a mask, or `mask_fill` is missing.
+    TypeError
+        If the generator is of a class of its own that draws through ``super()``.
 
     Examples
     --------
@@ -67,7 +75,8 @@ class SharedTransforms:
         seed: int,
         photometric: Collection[str] = ("imagery",),
         masks: Collection[str] = ("cover",),
-        mask_fill: float | None = None,
+        others: Collection[str] = (),
+        mask_fill: int | None = None,
     ) -> None:
         both = sorted(set(photometric) & set(masks))
         if both:
@@ -77,10 +86,13 @@ class SharedTransforms:
                 'mask_fill: expected a class number, since fill_mode="constant" draws a border, '
                 "found None"
             )
+        with_own_random(datagen.get_random_transform, np.random.RandomState(0))  # or it refuses
         self._datagen = datagen
         self._seed = seed
         self._photometric = frozenset(photometric)
         self._masks = frozenset(masks)
+        self._named = self._photometric | self._masks | frozenset(others)
+        self._mask_fill = mask_fill
         self._mask_datagen = copy.copy(datagen)
         self._mask_datagen.interpolation_order = 0
         self._mask_datagen.cval = datagen.cval if mask_fill is None else mask_fill
@@ -164,9 +176,12 @@ class SharedTransforms:
         Raises
         ------
         ValueError
-            If a batch is not as long as `rows`, its pictures were rescaled before, or pictures have
-            other proportions than the first (a turn would then show other places).
+            If a batch is not as long as `rows`, its pictures were rescaled before, a one-channel
+            picture is named nowhere, a mask holds what would change, or pictures have other
+            proportions than the first (a turn would then show other places).
         """
+        if len(rows) and min(rows) < 0:
+            raise ValueError(f"rows: expected numbers from 0, found {min(rows)}")
         for name, batch in pictures.items():
             self._check(name, batch, len(rows))
         first, reference = next((name, batch.shape[1:]) for name, batch in pictures.items())
@@ -180,6 +195,8 @@ class SharedTransforms:
                     for picture, parameters in zip(batch, drawn, strict=True)
                 ]
             )
+            if len(batch)
+            else batch
             for name, batch in pictures.items()
         }
 
@@ -189,14 +206,35 @@ class SharedTransforms:
                 f"{name}: expected {count} pictures (batch, height, width, channels), "
                 f"found shape {batch.shape}"
             )
-        changes_colours = self._datagen.brightness_range or self._datagen.channel_shift_range
-        if name in self._photometric and (changes_colours or self._datagen.rescale):
-            low, high = float(batch.min()), float(batch.max())
-            if low >= 0 and 0 < high <= 1 and batch.dtype.kind == "f":
-                raise ValueError(
-                    f"{name}: expected values from 0 to 255, found {low:.3g} to {high:.3g}; leave "
-                    "rescale to the ImageDataGenerator of the transforms"
-                )
+        if name not in self._named and batch.shape[self._datagen.channel_axis] == 1:
+            raise ValueError(
+                f"{name}: expected a one-channel picture to be named in masks (class numbers), "
+                f"photometric (colours) or others, found it in none"
+            )
+        if name in self._masks:
+            self._check_mask(name, batch)
+        elif name in self._photometric and batch.size and batch.dtype.kind == "f":
+            self._check_values(name, float(batch.min()), float(batch.max()))
+
+    def _check_mask(self, name: str, batch: np.ndarray) -> None:
+        if batch.size and np.abs(batch).max() > 2**24:
+            raise ValueError(
+                f"{name}: expected class numbers up to {2**24} (float32 holds no more), "
+                f"found {np.abs(batch).max()}"
+            )
+        fill = self._mask_fill
+        if fill is not None and np.asarray(fill).astype(batch.dtype) != fill:
+            raise ValueError(
+                f"mask_fill: expected a value of {batch.dtype} as {name}, found {fill}"
+            )
+
+    def _check_values(self, name: str, low: float, high: float) -> None:
+        changes = self._datagen.brightness_range or self._datagen.channel_shift_range
+        if (changes or self._datagen.rescale) and (low < 0 or 0 < high <= 1):
+            raise ValueError(
+                f"{name}: expected values from 0 to 255, found {low:.3g} to {high:.3g}; leave "
+                "rescale to the ImageDataGenerator of the transforms (or is the batch black?)"
+            )
 
     def _check_proportions(
         self, name: str, shape: tuple[int, ...], first: str, reference: tuple[int, ...]
@@ -205,8 +243,9 @@ class SharedTransforms:
             (sides[self._datagen.row_axis - 1], sides[self._datagen.col_axis - 1])
             for sides in (shape, reference)
         )
-        # Within a pixel of the smaller picture: 65 × 97 and 32 × 48 count as alike.
-        if abs(height * first_width - width * first_height) > max(first_height, first_width):
+        # Rounding may cost the smaller picture half a pixel: 32 × 48 beside 65 × 97 is alike.
+        small, large = sorted([(height, width), (first_height, first_width)])
+        if abs(small[1] - large[1] * small[0] / large[0]) > 0.75:
             raise ValueError(
                 f"{name}: expected the proportions of {first} ({first_height} × {first_width}), "
                 f"found {height} × {width}"
@@ -243,6 +282,11 @@ def with_own_random(method: Any, random: np.random.RandomState) -> Any:
     bound method
         Of the same object.
 
+    Raises
+    ------
+    TypeError
+        If the method calls ``super()``: what that draws is out of reach.
+
     Examples
     --------
     >>> import tensorflow as tf
@@ -253,6 +297,11 @@ def with_own_random(method: Any, random: np.random.RandomState) -> Any:
     True
     """
     code = method.__func__
+    if "__class__" in code.__code__.co_freevars:
+        raise TypeError(
+            f"{code.__qualname__}: expected a method that draws by itself, found one that calls "
+            "super(), whose draws would come from NumPy's global random state"
+        )
     names = {**code.__globals__, "np": _NumpyWithOwnRandom(random)}
     function = types.FunctionType(
         code.__code__, names, code.__name__, code.__defaults__, code.__closure__

@@ -318,6 +318,42 @@ def test_channels_first():
             "relief: expected the proportions of imagery .32 × 32., found 12 × 32",
         ),
         (
+            lambda: SharedTransforms(ImageDataGenerator(), seed=1)(
+                samples({"imagery": (400, 440), "relief": (10, 10)}), range(SAMPLES), 0
+            ),
+            "relief: expected the proportions of imagery",
+        ),
+        (
+            lambda: SharedTransforms(ImageDataGenerator(), seed=1)(
+                {"mask": np.zeros((2, 8, 8, 1), "uint8")}, range(2), 0
+            ),
+            "mask: expected a one-channel picture to be named in masks",
+        ),
+        (
+            lambda: SharedTransforms(ImageDataGenerator(), seed=1)(
+                {"cover": np.full((2, 8, 8, 1), 2**24 + 1)}, range(2), 0
+            ),
+            "cover: expected class numbers up to 16777216 .*, found 16777217",
+        ),
+        (
+            lambda: SharedTransforms(ImageDataGenerator(), seed=1, mask_fill=-1)(
+                {"cover": np.zeros((2, 8, 8, 1), "uint8")}, range(2), 0
+            ),
+            "mask_fill: expected a value of uint8 as cover, found -1",
+        ),
+        (
+            lambda: SharedTransforms(ImageDataGenerator(), seed=1)(
+                {"imagery": np.zeros((1, 8, 8, 3))}, [-1], 0
+            ),
+            "rows: expected numbers from 0, found -1",
+        ),
+        (
+            lambda: SharedTransforms(ImageDataGenerator(**COLOURS), seed=1)(
+                {"imagery": np.linspace(-1, 1, 384).reshape(2, 8, 8, 3)}, range(2), 0
+            ),
+            "imagery: expected values from 0 to 255, found -1 to 1",
+        ),
+        (
             lambda: SharedTransforms(ImageDataGenerator(**COLOURS), seed=1)(
                 {"imagery": np.full((2, 8, 8, 3), 0.5, "float32")}, range(2), 0
             ),
@@ -328,3 +364,32 @@ def test_channels_first():
 def test_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_class_that_draws_through_super_is_refused():
+    class Wider(ImageDataGenerator):
+        def get_random_transform(self, img_shape, seed=None):
+            return {**super().get_random_transform(img_shape, seed), "zx": 2}
+
+    with pytest.raises(TypeError, match=r"Wider\.get_random_transform: .* calls super"):
+        SharedTransforms(Wider(), seed=1)
+
+
+def test_one_channel_pictures_that_are_named_are_only_moved():
+    heights = np.arange(64.0).reshape(1, 8, 8, 1)
+    datagen = ImageDataGenerator(horizontal_flip=True, brightness_range=(2, 2))
+    transforms = SharedTransforms(datagen, seed=1, others=["heights"])
+    moved = [transforms({"heights": heights}, [row], 0)["heights"] for row in range(20)]
+    assert {values.tobytes() for values in moved} == {
+        values.astype("float32").tobytes() for values in (heights, heights[:, :, ::-1])
+    }
+
+
+def test_an_empty_batch_stays_empty():
+    empty = {"imagery": np.zeros((0, 8, 8, 3))}
+    assert SharedTransforms(ImageDataGenerator(), seed=1)(empty, [], 0)["imagery"].shape == (
+        0,
+        8,
+        8,
+        3,
+    )
