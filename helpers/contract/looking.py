@@ -70,6 +70,8 @@ class Source:
     shuffles: bool = False
     order_dropped: bool = False
     repeats_random: bool = False
+    ends: bool = False
+    counted: int | None = None
 
 
 def look(dataset: Any, *, batch: Any = None, whole_pass: bool = False) -> Source:
@@ -144,6 +146,7 @@ def _look_at_dataset(dataset: tf.data.Dataset, read: bool, whole_pass: bool) -> 
     source.length = cardinality if cardinality >= 0 else None
     source.endless = cardinality == tf.data.INFINITE_CARDINALITY
     chain = chain_of(dataset)
+    repeated = any(type(part).__name__ == "_RepeatDataset" for part in chain)
     generators = [found for found in map(_generator_of, chain) if found is not None]
     reachable = [thing for part in chain for thing in _reachable(_function_of(part))]
     shuffles = [part for part in chain if type(part).__name__ == "_ShuffleDataset"]
@@ -151,6 +154,7 @@ def _look_at_dataset(dataset: tf.data.Dataset, read: bool, whole_pass: bool) -> 
     source.shuffles |= any(_is_flow(thing) and thing.shuffle for thing in reachable)
     for generator in generators:
         _look_at_function(generator, source)
+    source.ends &= not repeated
     blocked = [thing for thing in reachable if _cannot_be_put_back(thing)]
     if source.problem or not read:
         return source
@@ -190,28 +194,29 @@ def _read(dataset: tf.data.Dataset, source: Source, whole_pass: bool) -> None:
             "mend the generator; next(generator()) shows its own error",
         )
         return
-    if number == 0 and source.length is None:
-        source.length = 0
+    if (number < 2 or whole_pass) and not source.order_dropped:
+        source.counted = number
 
 
 def _look_at_function(function: Callable[[], Any], source: Source) -> None:
-    """Start the generator without running it: is it endless, or always the same one?"""
-    started: Any = None
+    """Start the generator without running it, to see if it ends, and if it is a new one."""
     names = _names_in(function)
     if {"flow", "flow_from_directory", "flow_from_dataframe"} & names and not _yields(function):
         source.endless = source.repeats_random = True
         return
     if not isinstance(function, types.FunctionType | functools.partial):
         return
-    if _yields(function):
+    reachable = _reachable(function)
+    same = [thing for thing in reachable if isinstance(thing, Iterator)]
+    if source.length is not None and not same:
+        return
+    with _put_back(reachable):
         started = function()
+    if isinstance(started, types.GeneratorType) and not any(started is thing for thing in same):
+        flows = any(_is_flow(thing) for thing in reachable)
         source.endless |= source.length is None and _never_returns(started)
-        return
-    same = [thing for thing in _reachable(function) if isinstance(thing, Iterator)]
-    if not same:
-        return
-    started = function()
-    if _is_flow(started):
+        source.ends = not source.endless and (not flows or "range" in _names_in(function))
+    elif _is_flow(started):
         source.endless |= source.length is None
     elif any(started is thing for thing in same):
         source.problem = (
@@ -263,9 +268,7 @@ def _look_at_arrays(dataset: Any) -> Source:
         return part if part is None or not len(part.shape) else part[:ARRAY_BATCH]
 
     # Not cut where lengths differ: the difference is what should be seen.
-    source.batches = {
-        "arrays": tf.nest.map_structure(head, dataset) if source.length else dataset
-    }
+    source.batches = {"arrays": tf.nest.map_structure(head, dataset) if source.length else dataset}
     return source
 
 

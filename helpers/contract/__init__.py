@@ -12,15 +12,22 @@ error: inputs['sites']: expected 'site', found no input of that name; rename the
 
 from __future__ import annotations
 
+import dataclasses
 import html
 from collections.abc import Iterator
 from typing import Any
 
-from helpers.findings import ERROR, NOT_CHECKED, WARNING, Finding, all_findings, facts_of
-from helpers.looking import look
-from helpers.model_facts import facts_of_model
+from helpers.contract import lengths, settings, shapes, structure, values
+from helpers.contract.facts import ERROR, NOT_CHECKED, WARNING, Facts, Finding, facts_of
+from helpers.contract.looking import look
+from helpers.contract.models import facts_of_model
 
 __all__ = ["ContractError", "Finding", "Report", "check"]
+
+
+# Rules on the data, for validation data too; then those on the model and on fit's arguments.
+_DATA_RULES = (*structure.RULES, *shapes.RULES, *values.RULES)
+_OTHER_RULES = (*settings.RULES, *lengths.RULES)
 
 
 class ContractError(ValueError):
@@ -91,9 +98,7 @@ class Report:
         errors, warnings = len(self.errors), len(self.warnings)
         if self.ok:
             return "no errors, no warnings"
-        return (
-            f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}"
-        )
+        return f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}"
 
     def raise_for_errors(self) -> None:
         """Raise `ContractError` with the whole report if there is an error.
@@ -165,12 +170,33 @@ def check(
         validation=None if validation_data is None else look(validation_data),
         validation_steps=validation_steps,
     )
-    report = Report(all_findings(facts))
+    report = Report(_all_findings(facts))
     if strict:
         report.raise_for_errors()
     return report
 
 
+def _all_findings(facts: Facts) -> list[Finding]:
+    """Return what all rules find, errors first, each once."""
+    found = [finding for rule in (*_DATA_RULES, *_OTHER_RULES) for finding in rule(facts)]
+    if facts.validation is not None:
+        inner = facts_of(facts.validation, facts.model)
+        known = {(finding.leaf, finding.found) for finding in found}
+        found += [
+            dataclasses.replace(finding, leaf=f"validation {finding.leaf}")
+            for rule in _DATA_RULES
+            for finding in rule(inner)
+            if (finding.leaf, finding.found) not in known
+        ]
+    once: dict[tuple[str, str, str], Finding] = {}
+    for finding in found:  # what is wrong in the first batch need not be told of the second
+        once.setdefault((finding.leaf, finding.expected or finding.found, finding.change), finding)
+    order = (ERROR, WARNING, NOT_CHECKED)
+    return sorted(once.values(), key=lambda finding: order.index(finding.severity))
+
+
 def _html_row(cells: tuple[str, ...], tag: str) -> str:
     style = ' style="text-align:left"'
-    return "<tr>" + "".join(f"<{tag}{style}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+    return (
+        "<tr>" + "".join(f"<{tag}{style}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+    )
