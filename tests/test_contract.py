@@ -163,6 +163,9 @@ BROKEN = {
     "input size": lambda: (
         sliced({**X, "imagery": IMAGERY[:, :6]}, Y), two_by_two(), {},
         "error: inputs['imagery']: expected shape (None, 8, 8, 3), found shape (None, 6, 8, 3)"),
+    "inputs swapped": lambda: (
+        sliced((SITE, IMAGERY), (LAND_COVER, COMPOSITION)), two_by_two(False), {},
+        "expected shape (None, 8, 8, 3), found shape (None, 5); it fits 'site': are inputs swap"),
     "not batched": lambda: (
         tf.data.Dataset.from_tensor_slices((SITE, LAND_COVER)), one_by_one(), {},
         "error: inputs: expected shape (None, 5), found shape (5,); it is not batched"),
@@ -553,6 +556,9 @@ CORRECT = {
     "endless function": lambda: (
         tf.data.Dataset.from_generator(endless, output_signature=SPEC),
         one_by_one(), {"steps_per_epoch": 2}),
+    "two endless functions": lambda: (
+        tf.data.Dataset.from_generator(lambda: both_endless(), output_signature=SPEC),
+        one_by_one(), {"steps_per_epoch": 2, "epochs": 2}),
     "known length": lambda: (yielded((X, Y), (X, Y)), two_by_two(), {"epochs": 3}),
     "repeat and steps": lambda: (
         sliced(SITE, LAND_COVER).repeat(), one_by_one(), {"steps_per_epoch": 2, "epochs": 9}),
@@ -585,6 +591,11 @@ CORRECT = {
         tf.distribute.OneDeviceStrategy("cpu").experimental_distribute_dataset(
             sliced(SITE, LAND_COVER)), one_by_one(), {}),
 }  # fmt: skip
+
+def both_endless():
+    for (site, _), (_, land_cover) in zip(endless(), endless(), strict=True):
+        yield site, land_cover
+
 
 SHARED = iter([])
 

@@ -100,7 +100,7 @@ def look(dataset: Any, *, batch: Any = None, whole_pass: bool = False) -> Source
         source = Source("distributed dataset", unseen="it is spread over replicas")
     elif isinstance(dataset, types.GeneratorType):
         source = Source("generator", unseen="a look would use up its first batch")
-        source.endless = _never_returns(dataset)
+        source.endless = _never_returns(dataset.gi_code)
     elif callable(getattr(dataset, "peek", None)) and callable(dataset):
         source = Source("epochs", length=len(dataset), batches={"first batch": dataset.peek()})
         source.element = source.batches["first batch"]
@@ -213,9 +213,8 @@ def _look_at_function(function: Callable[[], Any], source: Source) -> None:
     with _put_back(reachable):
         started = function()
     if isinstance(started, types.GeneratorType) and not any(started is thing for thing in same):
-        flows = any(_is_flow(thing) for thing in reachable)
-        source.endless |= source.length is None and _never_returns(started)
-        source.ends = not source.endless and (not flows or "range" in _names_in(function))
+        source.endless |= source.length is None and _never_returns(started.gi_code)
+        source.ends = not source.endless and not any(map(_may_be_endless, reachable))
     elif _is_flow(started):
         source.endless |= source.length is None
     elif any(started is thing for thing in same):
@@ -362,10 +361,20 @@ def _yields(function: Any) -> bool:
     return code is not None and bool(code.co_flags & inspect.CO_GENERATOR)
 
 
-def _never_returns(generator: types.GeneratorType) -> bool:
+def _never_returns(code: types.CodeType) -> bool:
     """Say whether a generator's code has no way to end: ``while True`` without break or return."""
     returns = ("RETURN_VALUE", "RETURN_CONST")
-    return not any(step.opname in returns for step in dis.get_instructions(generator.gi_code))
+    return not any(step.opname in returns for step in dis.get_instructions(code))
+
+
+def _may_be_endless(thing: Any) -> bool:
+    """Say whether a generator that draws from this may go on for ever."""
+    if _is_flow(thing):
+        return True
+    endless = isinstance(thing, types.FunctionType) and _yields(thing)
+    if endless and _never_returns(thing.__code__):
+        return True
+    return bool({"cycle", "count", "repeat"} & _names_in(thing))
 
 
 # What moves on when a batch is drawn.

@@ -32,7 +32,10 @@ def _input_shapes(facts: Facts) -> Iterator[Finding]:
                     ERROR, path, found, wanted, "it is not batched: dataset.batch(batch_size)"
                 )
         elif not agree(leaf.shape, slot.shape) and not squeezable(leaf.shape, slot.shape):
-            yield Finding(ERROR, path, found, wanted, _shape_change(leaf.shape, slot.shape))
+            change = _shape_change(leaf.shape, slot.shape)
+            fits = [other.name for _, other in pairs if _fits_exactly(leaf.shape, other.shape)]
+            change = f"it fits {fits[0]!r}: are inputs swapped?" if fits else change
+            yield Finding(ERROR, path, found, wanted, change)
 
 
 def _input_dtypes(facts: Facts) -> Iterator[Finding]:
@@ -94,6 +97,10 @@ def _batch_lengths(facts: Facts) -> Iterator[Finding]:
                         f"{wanted} as in {first}",
                         "draw all streams by the same rows; mind the last, partial batch",
                     )
+
+
+def _fits_exactly(found: Sequence[int | None], wanted: Sequence[int | None] | None) -> bool:
+    return wanted is not None and agree(found, wanted)
 
 
 def _shape_change(found: Sequence[int | None], wanted: Sequence[int | None]) -> str:

@@ -216,13 +216,14 @@ def _keys(
     if isinstance(part, Mapping):
         extra = [key for key in part if key not in names]
         for key in extra:
-            near = difflib.get_close_matches(str(key), [n for n in names if n not in part], 1, 0.5)
+            near = difflib.get_close_matches(str(key), [n for n in names if n not in part], 1, 0.6)
             change = f"rename the key to {near[0]!r}" if near else "leave the key out"
-            expected = nearest(str(key), [n for n in names if n not in part] or names, what)
+            expected = f"one of the {what}s {names}"
+            expected = repr(near[0]) if near else expected
             yield Finding(ERROR, f"{role}[{key!r}]", f"no {what} of that name", expected, change)
         for name in wanted:
             if name not in part and name not in optional:
-                near = difflib.get_close_matches(name, [str(key) for key in extra], 1, 0.5)
+                near = difflib.get_close_matches(name, [str(key) for key in extra], 1, 0.6)
                 if not near:
                     expected = f"keys {sorted(wanted)}"
                     change = f"add the key {name!r}"
