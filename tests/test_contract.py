@@ -245,6 +245,12 @@ BROKEN = {
     "NaN": lambda: (
         sliced(changed(SITE, (3, 1), np.nan), LAND_COVER), one_by_one(), {},
         "error: inputs: expected finite numbers, found 1 NaN values in the first batch"),
+    "NaN in a shuffled zip": lambda: (
+        tf.data.Dataset.zip(
+            tf.data.Dataset.from_tensor_slices(changed(SITE, (3, 1), np.nan)),
+            tf.data.Dataset.from_tensor_slices(LAND_COVER),
+        ).shuffle(8, seed=1).batch(8), one_by_one(), {},
+        "error: inputs: expected finite numbers, found 1 NaN values in the first batch"),
     "infinity": lambda: (
         sliced(SITE, changed(COMPOSITION, (9, 1), np.inf)), one_by_one(2, "linear", "mse"), {},
         "error: targets: expected finite numbers, found 1 infinite values in the second batch"),
@@ -691,6 +697,7 @@ def flipped():
         counted,
         flipped,
         lambda: tf.data.Dataset.range(9).shuffle(9, seed=2).batch(4).prefetch(1),
+        lambda: tf.data.Dataset.zip(tf.data.Dataset.range(9).shuffle(9, seed=2)).batch(4),
         lambda: tf.data.Dataset.range(9).shuffle(9, seed=2).batch(4).filter(lambda x: True),
         lambda: Flowing(flow()),
     ],

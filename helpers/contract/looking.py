@@ -452,6 +452,11 @@ def _rebuilt(dataset: tf.data.Dataset) -> tf.data.Dataset | None:
         return dataset
     if name == "_FlatMapDataset" and _generator_of(dataset) is not None:
         return dataset
+    if name == "_ZipDataset":
+        parts = [_rebuilt(part) for part in dataset._inputs()]
+        if any(part is None for part in parts):
+            return None
+        return tf.data.Dataset.zip(tf.nest.pack_sequence_as(dataset._datasets, parts))
     if len(dataset._inputs()) != 1:
         return None
     below = _rebuilt(dataset._inputs()[0])
