@@ -1,0 +1,794 @@
+"""The contract check: one broken pipeline a finding, and correct ones without any."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from helpers import datasets, generators
+from helpers.contract import ContractError, check
+
+keras = tf.keras
+N = 16
+RNG = np.random.default_rng(0)
+IMAGERY = RNG.random((N, 8, 8, 3)).astype("float32")
+SITE = RNG.random((N, 5)).astype("float32")
+LABELS = np.arange(N) % 3
+LAND_COVER = np.eye(3, dtype="float32")[LABELS]
+COMPOSITION = RNG.random((N, 2)).astype("float32")
+X = {"imagery": IMAGERY, "site": SITE}
+Y = {"land_cover": LAND_COVER, "composition": COMPOSITION}
+ONES = np.ones(N, "float32")
+LOSSES = {"land_cover": "categorical_crossentropy", "composition": "mse"}
+
+
+def pixel(picture):
+    return keras.layers.GlobalAveragePooling2D()(picture)
+
+
+def two_by_two(named=True, activation="softmax", **compile_options):
+    imagery, site = keras.Input((8, 8, 3), name="imagery"), keras.Input((5,), name="site")
+    features = keras.layers.Concatenate()([pixel(imagery), site])
+    cover = keras.layers.Dense(3, activation=activation, name="land_cover")(features)
+    composition = keras.layers.Dense(2, name="composition")(features)
+    if named:
+        heads = {"land_cover": cover, "composition": composition}
+        model = keras.Model({"imagery": imagery, "site": site}, heads)
+    else:
+        model = keras.Model([imagery, site], [cover, composition])
+    model.compile(**{"loss": LOSSES, **compile_options})
+    return model
+
+
+def one_by_one(units=3, activation="softmax", loss="categorical_crossentropy", **options):
+    site = keras.Input((5,), name="site")
+    model = keras.Model(site, keras.layers.Dense(units, activation=activation, name="out")(site))
+    model.compile(loss=loss, **options)
+    return model
+
+
+def two_pictures(structure):
+    pictures = {name: keras.Input((8, 8, 3), name=name) for name in ("relief", "imagery")}
+    joined = keras.layers.Concatenate()([pixel(picture) for picture in pictures.values()])
+    model = keras.Model(structure(pictures), keras.layers.Dense(3, "softmax")(joined))
+    model.compile(loss="categorical_crossentropy")
+    return model
+
+
+def sliced(*element, size=8):
+    return tf.data.Dataset.from_tensor_slices(element).batch(size)
+
+
+def whole(*element):
+    return tf.data.Dataset.from_tensors(element)
+
+
+def yielded(*batches, spec=None, length=None):
+    """A dataset of a plain generator function that yields these batches."""
+    spec = datasets.signature_of(batches[0]) if spec is None else spec
+
+    def generate():
+        yield from batches
+
+    dataset = tf.data.Dataset.from_generator(generate, output_signature=spec)
+    length = len(batches) if length is None else length
+    return dataset.apply(tf.data.experimental.assert_cardinality(length)) if length else dataset
+
+
+def changed(array, index, value):
+    array = array.copy()
+    array[index] = value
+    return array
+
+
+class Numbered(keras.utils.PyDataset):
+    def __init__(self, *batches):
+        super().__init__()
+        self.batches = batches
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __getitem__(self, number):
+        return self.batches[number]
+
+
+def endless():
+    while True:
+        yield SITE, LAND_COVER
+
+
+def flow(x=IMAGERY, **options):
+    datagen = keras.preprocessing.image.ImageDataGenerator(horizontal_flip=True)
+    return datagen.flow(x, np.arange(len(x)), batch_size=4, seed=1, **options)
+
+
+SPEC = datasets.signature_of((SITE, LAND_COVER))
+OPEN = iter([(SITE, LAND_COVER)])
+VALUE_ERRORS = ("labels 0 to 2", "sum to 1")
+
+
+# (dataset, model, options of check, what the report must say)
+BROKEN = {
+    "missing input": lambda: (
+        sliced({"imagery": IMAGERY}, Y), two_by_two(), {},
+        "error: inputs['site']: expected keys ['imagery', 'site'], found missing; add the key"),
+    "misspelt input": lambda: (
+        sliced({"imagery": IMAGERY, "sites": SITE}, Y), two_by_two(), {},
+        "error: inputs['sites']: expected 'site', found no input of that name; rename"),
+    "extra input": lambda: (
+        sliced({**X, "noise": SITE}, Y), two_by_two(), {},
+        "error: inputs['noise']: expected one of the inputs ['imagery', 'site'], found no input"),
+    "missing target": lambda: (
+        sliced(X, {"land_cover": LAND_COVER}), two_by_two(), {},
+        "error: targets['composition']: expected keys ['composition', 'land_cover'], found miss"),
+    "misspelt target": lambda: (
+        sliced(X, {"land_cover": LAND_COVER, "compositions": COMPOSITION}), two_by_two(), {},
+        "error: targets['compositions']: expected 'composition', found no output of that name"),
+    "extra target": lambda: (
+        sliced(X, {**Y, "z": SITE}), two_by_two(), {},
+        "error: targets['z']: expected one of the outputs"),
+    "four parts": lambda: (
+        sliced(IMAGERY, SITE, LAND_COVER, COMPOSITION), two_by_two(False), {},
+        "error: element: expected (inputs, targets) or (inputs, targets, weights), found 4 parts"),
+    "inputs side by side": lambda: (
+        sliced(IMAGERY, SITE, LAND_COVER), two_by_two(False), {},
+        "error: weights: expected ((input, input), targets), found a third part, and one input"),
+    "target as weights": lambda: (
+        sliced((IMAGERY, SITE), LAND_COVER, COMPOSITION), two_by_two(False), {},
+        "error: weights: expected (inputs, (target, target)), found a third part, and 1 of 2"),
+    "target as weights, by shape": lambda: (
+        sliced(SITE, LAND_COVER, COMPOSITION), one_by_one(), {},
+        "error: weights: expected one number a sample, shape (None,), found shape (None, 2)"),
+    "labels as weights": lambda: (
+        sliced(SITE, LAND_COVER, LABELS), one_by_one(), {},
+        "warning: weights: expected sample weights, float32, found int64 in the weights' place"),
+    "no targets": lambda: (
+        sliced(SITE).map(lambda x: x), one_by_one(), {},
+        "error: element: expected (inputs, targets), found inputs only"),
+    "list": lambda: (
+        Numbered(([IMAGERY, SITE], (LAND_COVER, COMPOSITION))), two_by_two(False), {},
+        "error: inputs: expected a tuple or a dict, found a list of 2"),
+    "one input of two": lambda: (
+        sliced(IMAGERY, (LAND_COVER, COMPOSITION)), two_by_two(False), {},
+        "error: inputs: expected 2 inputs: ['imagery', 'site'], found one array"),
+    "too many inputs": lambda: (
+        sliced((IMAGERY, SITE, SITE), (LAND_COVER, COMPOSITION)), two_by_two(False), {},
+        "error: inputs: expected 2: ['imagery', 'site'], found a tuple of 3"),
+    "one target of two": lambda: (
+        sliced((IMAGERY, SITE), LAND_COVER), two_by_two(False), {},
+        "error: targets: expected 2 targets: ['land_cover', 'composition'], found one array"),
+    "dict for one output": lambda: (
+        sliced(SITE, {"out": LAND_COVER}), one_by_one(), {},
+        "error: targets: expected one array, found a dict with keys ['out']"),
+    "input size": lambda: (
+        sliced({**X, "imagery": IMAGERY[:, :6]}, Y), two_by_two(), {},
+        "error: inputs['imagery']: expected shape (None, 8, 8, 3), found shape (None, 6, 8, 3)"),
+    "inputs swapped": lambda: (
+        sliced((SITE, IMAGERY), (LAND_COVER, COMPOSITION)), two_by_two(False), {},
+        "expected shape (None, 8, 8, 3), found shape (None, 5); it fits 'site': are inputs swap"),
+    "not batched": lambda: (
+        tf.data.Dataset.from_tensor_slices((SITE, LAND_COVER)), one_by_one(), {},
+        "error: inputs: expected shape (None, 5), found shape (5,); it is not batched"),
+    "batched twice": lambda: (
+        sliced(SITE, LAND_COVER).batch(2), one_by_one(), {},
+        "found shape (None, None, 5); it is batched twice"),
+    "text input": lambda: (
+        sliced(SITE.astype(str), LAND_COVER), one_by_one(), {},
+        "error: inputs: expected float32, found string"),
+    "text target": lambda: (
+        sliced(SITE, LABELS.astype(str)), one_by_one(loss="sparse_categorical_crossentropy"), {},
+        "error: targets: expected numbers, found string"),
+    "lengths, first batch": lambda: (
+        yielded((SITE, LAND_COVER[:8])), one_by_one(), {},
+        "error: targets: expected 16 as in inputs, found 8 samples in the first batch"),
+    "lengths, second batch": lambda: (
+        yielded((SITE, LAND_COVER), (SITE, LAND_COVER[:8])), one_by_one(), {},
+        "error: targets: expected 16 as in inputs, found 8 samples in the second batch"),
+    "lengths, last batch": lambda: (
+        yielded(*[(SITE, LAND_COVER)] * 3, (SITE, LAND_COVER[:8])), one_by_one(),
+        {"whole_pass": True}, "found 8 samples in the last batch"),
+    "lengths, last batch by number": lambda: (
+        Numbered(*[(SITE, LAND_COVER)] * 3, (SITE, LAND_COVER[:8])), one_by_one(), {},
+        "found 8 samples in the last batch"),
+    "same shapes by position": lambda: (
+        sliced((IMAGERY, IMAGERY), LAND_COVER), two_pictures(lambda p: list(p.values())), {},
+        "warning: inputs: expected names: ['relief', 'imagery'], found inputs of one shape"),
+    "tuple into sorted keys": lambda: (
+        sliced((IMAGERY, SITE), Y), two_by_two(), {},
+        "warning: inputs: expected a dict with keys ['imagery', 'site'], found a tuple, matched"),
+    "tuple into unsorted keys": lambda: (
+        sliced((IMAGERY, IMAGERY), LAND_COVER), two_pictures(dict), {},
+        "error: inputs: expected a dict with keys ['imagery', 'relief'], found a tuple, matched"),
+    "tuple of targets": lambda: (
+        sliced(X, (COMPOSITION, LAND_COVER)), two_by_two(), {},
+        "error: targets: expected a dict with keys ['composition', 'land_cover'], found a tuple"),
+    "one-hot, sparse loss": lambda: (
+        sliced(SITE, LAND_COVER), one_by_one(loss="sparse_categorical_crossentropy"), {},
+        "error: targets: expected class numbers, found one-hot shape (None, 3) with a sparse loss"),
+    "numbers, one-hot loss": lambda: (
+        sliced(SITE, LABELS), one_by_one(), {},
+        "error: targets: expected one-hot (None, 3), found class numbers shape (None,) with a one"),
+    "labels out of range": lambda: (
+        sliced(SITE, LABELS + 1), one_by_one(loss="sparse_categorical_crossentropy"), {},
+        "error: targets: expected labels 0 to 2, found labels 1 to 3 in the first batch"),
+    "fractions as labels": lambda: (
+        sliced(SITE, LABELS * 0.5), one_by_one(loss="sparse_categorical_crossentropy"), {},
+        "error: targets: expected class numbers, found fractions"),
+    "rows of two classes": lambda: (
+        sliced(SITE, np.ones_like(LAND_COVER)), one_by_one(), {},
+        "error: targets: expected rows that sum to 1, found values 1 to 1 in the first batch"),
+    "binary from 0 to 2": lambda: (
+        sliced(SITE, LABELS), one_by_one(1, "sigmoid", "binary_crossentropy"), {},
+        "error: targets: expected values from 0 to 1, found values 0 to 2"),
+    "units": lambda: (
+        sliced(SITE, LAND_COVER), one_by_one(4), {},
+        "error: targets: expected one-hot (None, 4), found shape (None, 3)"),
+    "broadcast target": lambda: (
+        sliced(SITE, LAND_COVER), one_by_one(1, "linear", "mse"), {},
+        "error: targets: expected shape (None, 1), found shape (None, 3); target and output must"),
+    "no softmax": lambda: (
+        sliced(SITE, LAND_COVER), one_by_one(activation="linear"), {},
+        "error: output 'out': expected softmax, or from_logits=True, found activation 'linear'"),
+    "two softmaxes": lambda: (
+        sliced(SITE, LAND_COVER),
+        one_by_one(loss=keras.losses.CategoricalCrossentropy(from_logits=True)), {},
+        "error: output 'out': expected one of the two, found softmax in the model and, by from"),
+    "no sigmoid": lambda: (
+        sliced(SITE, LABELS % 2), one_by_one(1, "linear", "binary_crossentropy"), {},
+        "error: output 'out': expected sigmoid, or from_logits=True"),
+    "softmax of one": lambda: (
+        sliced(SITE, LABELS % 2), one_by_one(1, "softmax", "binary_crossentropy"), {},
+        "error: output 'out': expected sigmoid, found softmax over one unit: always 1"),
+    "alike": lambda: (
+        sliced(SITE, changed(LAND_COVER, slice(None), [0, 1, 0])), one_by_one(), {},
+        "warning: targets: expected samples of several kinds, found all 16 samples alike"),
+    "NaN": lambda: (
+        sliced(changed(SITE, (3, 1), np.nan), LAND_COVER), one_by_one(), {},
+        "error: inputs: expected finite numbers, found 1 NaN values in the first batch"),
+    "NaN in a shuffled zip": lambda: (
+        tf.data.Dataset.zip(
+            tf.data.Dataset.from_tensor_slices(changed(SITE, (3, 1), np.nan)),
+            tf.data.Dataset.from_tensor_slices(LAND_COVER),
+        ).shuffle(8, seed=1).batch(8), one_by_one(), {},
+        "error: inputs: expected finite numbers, found 1 NaN values in the first batch"),
+    "infinity": lambda: (
+        sliced(SITE, changed(COMPOSITION, (9, 1), np.inf)), one_by_one(2, "linear", "mse"), {},
+        "error: targets: expected finite numbers, found 1 infinite values in the second batch"),
+    "scales": lambda: (
+        sliced({"relief": IMAGERY * 255, "imagery": IMAGERY}, LAND_COVER), two_pictures(dict), {},
+        "warning: inputs['relief']: expected one scale for all pictures; inputs['imagery'] has"),
+    "black": lambda: (
+        sliced({**X, "imagery": 0 * IMAGERY}, Y), two_by_two(), {},
+        "error: inputs['imagery']: expected pictures, found nothing but zeros in the first batch"),
+    "scaled twice": lambda: (
+        sliced({**X, "imagery": IMAGERY / 255}, Y), two_by_two(), {},
+        "warning: inputs['imagery']: expected values 0–1 or 0–255, found values to 0.0039"),
+    "weights, partial": lambda: (
+        sliced(X, Y, {"land_cover": ONES}), two_by_two(), {},
+        "error: weights['composition']: expected keys ['composition', 'land_cover'], found miss"),
+    "weights, tuple": lambda: (
+        sliced(X, Y, (ONES, ONES)), two_by_two(), {},
+        "error: weights: expected a dict by output name, found a tuple"),
+    "weights, zero": lambda: (
+        sliced(SITE, LAND_COVER, 0 * ONES), one_by_one(), {},
+        "error: weights: expected weights above 0, found all weights zero"),
+    "weights, negative": lambda: (
+        sliced(SITE, LAND_COVER, -ONES), one_by_one(), {},
+        "error: weights: expected 0 or more, found weights down to -1"),
+    "loss of no output": lambda: (
+        sliced(X, Y), two_by_two(loss={"land_cover": "mse", "compositions": "mse"}), {},
+        "error: loss['compositions']: expected 'composition', found a name that is no output"),
+    "output without loss": lambda: (
+        sliced(X, Y), two_by_two(loss={"land_cover": "mse"}), {},
+        "warning: loss['composition']: expected one for each of ['land_cover', 'composition'], f"),
+    "list of one loss": lambda: (
+        sliced((IMAGERY, SITE), (LAND_COVER, COMPOSITION)), two_by_two(False, loss=["mse"]), {},
+        "error: loss: expected one for each of ['land_cover', 'composition'], found a list of 1"),
+    "list of losses, sorted keys": lambda: (
+        sliced(X, Y), two_by_two(loss=["mse", "mse"]), {},
+        "error: loss: expected ['composition', 'land_cover'], found a list, matched to the outp"),
+    "loss weight misspelt": lambda: (
+        sliced(X, Y), two_by_two(loss_weights={"land_cover": 1.0, "mixture": 5.0}), {},
+        "error: loss_weights['mixture']: expected one of the outputs ['land_cover', 'composition']"
+        ", found a name that is no output, matched by sorted position in silence"),
+    "loss weight missing": lambda: (
+        sliced(X, Y), two_by_two(loss_weights={"land_cover": 1.0}), {},
+        "error: loss_weights['composition']: expected one for each of"),
+    "loss weights for one loss": lambda: (
+        sliced(X, Y), two_by_two(loss="mse", loss_weights={"land_cover": 1.0, "composition": 1.0}),
+        {}, "error: loss_weights: expected loss for each of ['land_cover', 'composition']"),
+    "metrics as loss weights": lambda: (
+        sliced(SITE, LAND_COVER), one_by_one(loss_weights=["accuracy"]), {},
+        "error: loss_weights: expected numbers, found ['accuracy']; compile's third argument"),
+    "metric of no output": lambda: (
+        sliced(X, Y), two_by_two(metrics={"landcover": ["accuracy"]}), {},
+        "error: metrics['landcover']: expected 'land_cover', found a name that is no output"),
+    "list of one metric": lambda: (
+        sliced(X, Y), two_by_two(metrics=["mae"]), {},
+        "error: metrics: expected one for each of ['land_cover', 'composition']"),
+    "not compiled": lambda: (
+        sliced(SITE, LAND_COVER), keras.Sequential([keras.Input((5,)), keras.layers.Dense(3)]), {},
+        "error: compile: expected a loss, found no loss: not compiled"),
+    "class_weight": lambda: (
+        sliced(X, Y), two_by_two(), {"class_weight": {0: 2.0}},
+        "error: class_weight: expected one output, found class weights and 2 outputs"),
+    "class_weight and weights": lambda: (
+        sliced(SITE, LAND_COVER, ONES), one_by_one(), {"class_weight": {0: 2.0}},
+        "error: class_weight: expected one of the two, found sample weights too"),
+    "unknown length": lambda: (
+        yielded((X, Y), length=0), two_by_two(), {},
+        "warning: dataset: expected a known length, found unknown length: fit warns that data ran "
+        "out, and each output's loss is reported too small"),
+    "too few batches": lambda: (
+        yielded((SITE, LAND_COVER), length=2), one_by_one(), {},
+        "error: dataset: expected a batch, found batch 2 cannot be read: FailedPreconditionError"),
+    "no batch": lambda: (
+        yielded((SITE, LAND_COVER), length=0).take(0), one_by_one(), {},
+        "error: dataset: expected 1 or more, found no batch"),
+    "steps equal length": lambda: (
+        yielded((SITE, LAND_COVER), length=0), one_by_one(), {"steps_per_epoch": 1, "epochs": 2},
+        "error: steps_per_epoch: expected no steps, found 1 steps of 1 batches: epochs of 1, then "
+        "of 0, with loss 0.0"),
+    "steps equal length, counted": lambda: (
+        yielded(*[(SITE, LAND_COVER)] * 6, length=0), one_by_one(),
+        {"steps_per_epoch": 3, "epochs": 3, "whole_pass": True},
+        "error: steps_per_epoch: expected no steps, found 3 steps of 6 batches: epochs of 3, then"),
+    "steps of an unknown length": lambda: (
+        yielded(*[(SITE, LAND_COVER)] * 6, length=0), one_by_one(),
+        {"steps_per_epoch": 3, "epochs": 3},
+        "warning: steps_per_epoch: expected an endless dataset, or no steps, found 3 steps of an"),
+    "steps over length": lambda: (
+        sliced(SITE, LAND_COVER), one_by_one(), {"steps_per_epoch": 3},
+        "warning: steps_per_epoch: expected at most 2, found 3 steps, and 2 batches"),
+    "steps not repeated": lambda: (
+        sliced(SITE, LAND_COVER, size=4), one_by_one(), {"steps_per_epoch": 3, "epochs": 2},
+        "error: steps_per_epoch: expected a divisor of 4, found 3 steps of 4 batches: some"),
+    "endless": lambda: (
+        sliced(SITE, LAND_COVER).repeat(), one_by_one(), {},
+        "error: dataset: expected an end, found it never ends: fit never returns"),
+    "endless function": lambda: (
+        tf.data.Dataset.from_generator(endless, output_signature=SPEC), one_by_one(), {},
+        "error: dataset: expected an end, found it never ends: fit never returns"),
+    "endless generator object": lambda: (
+        endless(), one_by_one(), {}, "error: dataset: expected an end, found it never ends"),
+    "endless validation": lambda: (
+        sliced(SITE, LAND_COVER), one_by_one(),
+        {"validation_data": sliced(SITE, LAND_COVER).repeat()},
+        "error: validation_data: expected an end, found it never ends"),
+    "validation steps": lambda: (
+        sliced(SITE, LAND_COVER), one_by_one(),
+        {"validation_data": sliced(SITE, LAND_COVER), "validation_steps": 3},
+        "error: validation_steps: expected at most 2, found 3 steps, and 2 batches"),
+    "shuffled validation": lambda: (
+        sliced(SITE, LAND_COVER), one_by_one(),
+        {"validation_data": sliced(SITE, LAND_COVER).shuffle(4)},
+        "warning: validation_data: expected one order, found shuffled anew each epoch"),
+    "other validation": lambda: (
+        sliced(X, Y), two_by_two(), {"validation_data": sliced({"imagery": IMAGERY}, Y)},
+        "error: validation_data: expected inputs['imagery'] (None, 8, 8, 3) float32, inputs['si"),
+    "bad validation": lambda: (
+        sliced(SITE, LAND_COVER), one_by_one(),
+        {"validation_data": sliced(SITE * np.nan, LAND_COVER)},
+        "error: validation inputs: expected finite numbers, found 40 NaN values"),
+    "empty the second time": lambda: (
+        tf.data.Dataset.from_generator(lambda: OPEN, output_signature=SPEC), one_by_one(), {},
+        "error: dataset: expected a new one at every call, found the same list_iterator at every"),
+    "replayed generator": lambda: (
+        (batch for batch in [(SITE, LAND_COVER)]), one_by_one(), {"epochs": 2},
+        "error: dataset: expected 2 epochs, found a generator object that ends: later epochs"),
+    "unknown shapes": lambda: (
+        tf.data.Dataset.from_generator(
+            lambda: iter([(SITE, LAND_COVER)]), output_types=(tf.float32, tf.float32)),
+        one_by_one(), {},
+        "error: inputs: expected a known number of axes, found unknown shape"),
+    "new flow each epoch": lambda: (
+        tf.data.Dataset.from_generator(
+            lambda: keras.preprocessing.image.ImageDataGenerator().flow(IMAGERY, seed=1),
+            output_signature=tf.TensorSpec((None, 8, 8, 3))),
+        one_by_one(), {},
+        "warning: dataset: expected one flow for all epochs, found a new flow each epoch"),
+    "function": lambda: (
+        endless, one_by_one(), {}, "error: dataset: expected a dataset, an array or a generator"),
+    "zip": lambda: (
+        zip([1], [2], strict=True), one_by_one(), {},
+        "error: dataset: expected a dataset, an array or a generator object, found a zip"),
+    "reading fails": lambda: (
+        yielded((SITE, LAND_COVER), spec=(SPEC[0], tf.TensorSpec((None, 4)))), one_by_one(), {},
+        "error: dataset: expected a batch, found batch 1 cannot be read: "),
+    "arrays of unequal length": lambda: (
+        (SITE, LAND_COVER[:8]), one_by_one(), {},
+        "error: targets: expected 16 as in inputs, found 8 samples in the arrays"),
+    "whole numbers wanted": lambda: (
+        sliced(SITE, LAND_COVER), embedding(), {},
+        "error: inputs: expected int32, found float32, cut to whole numbers"),
+}  # fmt: skip
+
+
+def embedding():
+    words = keras.Input((5,), dtype="int32")
+    mean = keras.layers.GlobalAveragePooling1D()(keras.layers.Embedding(9, 4)(words))
+    model = keras.Model(words, keras.layers.Dense(3, activation="softmax")(mean))
+    model.compile(loss="categorical_crossentropy")
+    return model
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_pipeline_is_found(name):
+    dataset, model, options, message = BROKEN[name]()
+    report = check(dataset, model, **options)
+    assert message in str(report), str(report)
+    assert not report.ok
+    assert not report
+    assert all("\n" not in str(finding) for finding in report)
+
+
+# It fails in Keras, as the check says.
+SHOUT = [
+    "missing input", "misspelt target", "extra target", "four parts", "inputs side by side",
+    "target as weights, by shape", "list", "one-hot, sparse loss", "labels out of range",
+    "not batched", "weights, partial", "loss of no output", "loss weight missing", "class_weight",
+    "dict for one output", "list of one metric", "too few batches", "unknown shapes", "zip",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SHOUT)
+def test_broken_pipeline_fails_in_keras(name):
+    dataset, model, options, _ = BROKEN[name]()
+    with pytest.raises(Exception):  # noqa: B017, PT011 - each its own
+        model.fit(dataset, verbose=0, shuffle=False, **options)
+
+
+def test_silent_failures_are_what_the_check_says():
+    dataset, model, options, _ = BROKEN["steps equal length"]()
+    assert model.fit(dataset, verbose=0, shuffle=False, **options).history["loss"][1] == 0.0
+    dataset, model, _, _ = BROKEN["weights, zero"]()
+    assert model.evaluate(dataset, verbose=0) == 0.0
+    dataset, model, _, _ = BROKEN["broadcast target"]()
+    assert np.isfinite(model.evaluate(dataset, verbose=0))
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.head = keras.layers.Dense(3, activation="softmax")
+
+    def call(self, inputs):
+        return self.head(inputs["site"])
+
+
+def compiled(model, loss="categorical_crossentropy", **options):
+    model.compile(loss=loss, **options)
+    return model
+
+
+def sequential(*layers):
+    return compiled(keras.Sequential([*layers, keras.layers.Dense(3, activation="softmax")]))
+
+
+def ragged_model():
+    words = keras.Input((None,), dtype="int32", ragged=True) if False else keras.Input((None,))
+    mean = keras.layers.Lambda(lambda x: x[:, :1])(words)
+    return compiled(keras.Model(words, keras.layers.Dense(3, activation="softmax")(mean)))
+
+
+def sparse_dataset():
+    element = (tf.sparse.from_dense(SITE), LAND_COVER)
+    return tf.data.Dataset.from_tensor_slices(element).batch(8)
+
+
+def sparse_model():
+    site = keras.Input((5,), sparse=True)
+    return compiled(keras.Model(site, keras.layers.Dense(3, activation="softmax")(site)))
+
+
+def aligned(shuffle=True):
+    def assemble(pictures, rows):
+        return {"imagery": pictures["imagery"], "site": SITE[rows]}, {
+            name: values[rows] for name, values in Y.items()
+        }
+
+    return generators.AlignedEpochs({"imagery": flow(shuffle=shuffle)}, assemble)
+
+
+def mask_model():
+    picture = keras.Input((8, 8, 3))
+    return compiled(
+        keras.Model(picture, keras.layers.Conv2D(3, 1, activation="softmax")(picture)),
+        "sparse_categorical_crossentropy",
+    )
+
+
+POSITIONS = ((IMAGERY, SITE), (LAND_COVER, COMPOSITION))
+SPARSE = "sparse_categorical_crossentropy"
+MASK = RNG.integers(0, 3, (N, 8, 8, 1))
+CORRECT = {
+    "named": lambda: (sliced(X, Y), two_by_two(), {}),
+    "positions": lambda: (sliced(*POSITIONS), two_by_two(False), {}),
+    "dict into positions": lambda: (sliced(X, Y), two_by_two(False), {}),
+    "list of losses": lambda: (
+        sliced(*POSITIONS),
+        two_by_two(False, loss=["categorical_crossentropy", "mse"], metrics=[["accuracy"], []]),
+        {},
+    ),
+    "loss weights and metrics": lambda: (
+        sliced(X, Y),
+        two_by_two(
+            loss_weights={"land_cover": 1.0, "composition": 5.0},
+            metrics={"land_cover": "accuracy"},
+        ),
+        {},
+    ),
+    "an output without loss, said so": lambda: (
+        sliced(X, Y), two_by_two(loss={**LOSSES, "composition": None}), {}),
+    "weights by name": lambda: (
+        sliced(X, Y, {"land_cover": ONES, "composition": ONES}), two_by_two(), {}),
+    "one weight for all": lambda: (sliced(X, Y, ONES), two_by_two(), {}),
+    "weights of one output": lambda: (sliced(SITE, LAND_COVER, ONES[:, None]), one_by_one(), {}),
+    "sparse labels": lambda: (sliced(SITE, LABELS), one_by_one(loss=SPARSE), {}),
+    "sparse labels, column": lambda: (sliced(SITE, LABELS[:, None]), one_by_one(loss=SPARSE), {}),
+    "from logits": lambda: (
+        sliced(SITE, LABELS),
+        one_by_one(
+            activation=None, loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True)),
+        {},
+    ),
+    "softmax as a layer": lambda: (
+        sliced(SITE, LAND_COVER),
+        sequential(keras.Input((5,)), keras.layers.Dense(3), keras.layers.Softmax()),
+        {},
+    ),
+    "binary": lambda: (
+        sliced(SITE, LABELS % 2),
+        one_by_one(1, "sigmoid", "binary_crossentropy", metrics=["accuracy", "mae"]),
+        {"class_weight": {0: 1.0, 1: 2.0}},
+    ),
+    "regression": lambda: (sliced(SITE, ONES * SITE[:, 0]), one_by_one(1, "linear", "mse"), {}),
+    "mask": lambda: (sliced(IMAGERY, MASK), mask_model(), {}),
+    "mask without axis": lambda: (sliced(IMAGERY, MASK[..., 0]), mask_model(), {}),
+    "sequential": lambda: (sliced(SITE, LAND_COVER), sequential(keras.Input((5,))), {}),
+    "sequential, not built": lambda: (sliced(SITE, LAND_COVER), sequential(), {}),
+    "subclassed": lambda: (
+        sliced({"site": SITE}, LAND_COVER), compiled(Subclassed()), {}),
+    "ragged": lambda: (
+        tf.data.Dataset.from_tensor_slices((tf.ragged.constant([[1.0], [1.0, 2.0]] * 8), LABELS))
+        .batch(8),
+        compiled(keras.Sequential([keras.layers.Dense(3, activation="softmax")]), SPARSE), {}),
+    "sparse": lambda: (sparse_dataset(), sparse_model(), {}),
+    "PyDataset": lambda: (Numbered((SITE, LAND_COVER), (SITE, LAND_COVER)), one_by_one(), {}),
+    "arrays": lambda: ((SITE, LAND_COVER), one_by_one(), {}),
+    "dicts of arrays": lambda: ((X, Y), two_by_two(), {"validation_data": (X, Y)}),
+    "list of arrays": lambda: (([IMAGERY, SITE], [LAND_COVER, COMPOSITION]), two_by_two(False), {}),
+    "generator object": lambda: (endless(), one_by_one(), {"steps_per_epoch": 2, "epochs": 3}),
+    "endless function": lambda: (
+        tf.data.Dataset.from_generator(endless, output_signature=SPEC),
+        one_by_one(), {"steps_per_epoch": 2}),
+    "two endless functions": lambda: (
+        tf.data.Dataset.from_generator(lambda: both_endless(), output_signature=SPEC),
+        one_by_one(), {"steps_per_epoch": 2, "epochs": 2}),
+    "known length": lambda: (yielded((X, Y), (X, Y)), two_by_two(), {"epochs": 3}),
+    "repeat and steps": lambda: (
+        sliced(SITE, LAND_COVER).repeat(), one_by_one(), {"steps_per_epoch": 2, "epochs": 9}),
+    "steps equal to a known length": lambda: (
+        sliced(SITE, LAND_COVER), one_by_one(), {"steps_per_epoch": 2, "epochs": 9}),
+    "steps within the length": lambda: (
+        sliced(SITE, LAND_COVER, size=4), one_by_one(), {"steps_per_epoch": 2, "epochs": 2}),
+    "usual chain": lambda: (
+        tf.data.Dataset.from_tensor_slices((SITE, LABELS)).cache().shuffle(16, seed=0).batch(4)
+        .map(lambda x, y: (x * 2, y)).prefetch(2),
+        one_by_one(loss=SPARSE), {"validation_data": sliced(SITE, LABELS)}),
+    "sorted and shuffled": lambda: (
+        tf.data.Dataset.from_tensor_slices((SITE, np.sort(LABELS))).shuffle(16).batch(4),
+        one_by_one(loss=SPARSE), {}),
+    "aligned epochs": lambda: (
+        datasets.from_batches(aligned()).prefetch(2), two_by_two(),
+        {"validation_data": datasets.from_batches(aligned(shuffle=False)).prefetch(2)}),
+    "open iterator": lambda: (
+        tf.data.Dataset.from_generator(draws_from_open, output_signature=SPEC)
+        .apply(tf.data.experimental.assert_cardinality(2)), one_by_one(), {}),
+    "autoencoder": lambda: (
+        sliced(SITE, SITE), compiled(sequential_of(5), "mse"), {}),
+    "own loss": lambda: (
+        sliced(SITE, SITE[:, 0]), one_by_one(loss=lambda y, p: tf.reduce_mean(p)), {}),
+    "no targets, own loss": lambda: (sliced(SITE), compiled(OwnStep(), None), {}),
+    "unlabelled border": lambda: (
+        sliced(IMAGERY, changed(MASK, 0, 255)),
+        compiled(mask_model(), keras.losses.SparseCategoricalCrossentropy(ignore_class=255)), {}),
+    "distributed": lambda: (
+        tf.distribute.OneDeviceStrategy("cpu").experimental_distribute_dataset(
+            sliced(SITE, LAND_COVER)), one_by_one(), {}),
+}  # fmt: skip
+
+def both_endless():
+    for (site, _), (_, land_cover) in zip(endless(), endless(), strict=True):
+        yield site, land_cover
+
+
+SHARED = iter([])
+
+
+def draws_from_open():
+    for _ in range(2):
+        yield next(SHARED)
+
+
+class OwnStep(keras.Model):
+    def train_step(self, data):
+        return {"loss": tf.reduce_mean(data)}
+
+
+def sequential_of(units):
+    return keras.Sequential([keras.Input((5,)), keras.layers.Dense(units)])
+
+
+@pytest.mark.parametrize("name", CORRECT)
+def test_correct_pipeline_gives_no_alarm(name):
+    dataset, model, options = CORRECT[name]()
+    report = check(dataset, model, **options)
+    assert report.ok, str(report)
+    assert str(report).startswith("no errors, no warnings")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("subclassed", "not checked: model inputs: a subclassed model: names and shapes"),
+        ("sequential, not built", "not checked: model inputs: a Sequential without Input"),
+        ("ragged", "not checked: inputs: ragged: shape and values"),
+        ("generator object", "not checked: values: a look would use up its first batch"),
+        ("open iterator", "not checked: values: a look would use up the list_iterator"),
+        ("no targets, own loss", "not checked: train_step: the model's own"),
+        ("endless function", ""),
+        ("distributed", "not checked: values: it is spread over replicas"),
+    ],
+)
+def test_what_is_not_checked_is_said(name, message):
+    dataset, model, options = CORRECT[name]()
+    assert message in str(check(dataset, model, **options))
+
+
+def test_the_batch_of_the_caller_is_looked_at():
+    bad = (SITE * np.nan, LAND_COVER)
+    report = check(endless(), one_by_one(), steps_per_epoch=2, batch=bad)
+    assert "80 NaN values in the batch" in str(report)
+
+
+def epochs_of(dataset, count=2):
+    return [
+        [np.asarray(leaf) for batch in dataset for leaf in tf.nest.flatten(batch)]
+        for _ in range(count)
+    ]
+
+
+def by_hand():
+    shared = flow()
+
+    def batches():
+        for _ in range(len(shared)):
+            pictures, rows = next(shared)
+            yield pictures, LAND_COVER[rows]
+
+    spec = (tf.TensorSpec((None, 8, 8, 3)), tf.TensorSpec((None, 3)))
+    dataset = tf.data.Dataset.from_generator(batches, output_signature=spec)
+    return dataset.apply(tf.data.experimental.assert_cardinality(4)).prefetch(2)
+
+
+def counted():
+    random = np.random.default_rng(5)
+
+    def batches():
+        yield random.random((4, 5)).astype("float32"), LAND_COVER[:4]
+
+    return tf.data.Dataset.from_generator(
+        batches, output_signature=(tf.TensorSpec((None, 5)), tf.TensorSpec((None, 3)))
+    )
+
+
+def flipped():
+    layer = keras.layers.RandomFlip(seed=3)
+    return sliced(IMAGERY, LAND_COVER).map(lambda x, y: (layer(x, training=True), y))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: datasets.from_batches(aligned()),
+        lambda: datasets.from_batches(aligned()).prefetch(2).map(lambda x, y: (x, y)),
+        by_hand,
+        counted,
+        flipped,
+        lambda: tf.data.Dataset.range(9).shuffle(9, seed=2).batch(4).prefetch(1),
+        lambda: tf.data.Dataset.zip(tf.data.Dataset.range(9).shuffle(9, seed=2)).batch(4),
+        lambda: tf.data.Dataset.range(9).shuffle(9, seed=2).batch(4).filter(lambda x: True),
+        lambda: Flowing(flow()),
+    ],
+)
+def test_fit_sees_the_same_batches_with_and_without_check(make):
+    model = compiled(Subclassed())
+    without, checked = make(), make()
+    for whole_pass in (False, True):
+        check(checked, model, whole_pass=whole_pass)
+    for one, other in zip(epochs_of(without), epochs_of(checked), strict=True):
+        assert len(one) == len(other) > 0
+        assert all(np.array_equal(*pair) for pair in zip(one, other, strict=True))
+
+
+class Flowing:
+    """A flow as it is: a PyDataset, iterated here one epoch at a time."""
+
+    def __new__(cls, one):
+        one.__class__ = type("OneEpoch", (type(one),), {"__iter__": cls.epoch})
+        return one
+
+    @staticmethod
+    def epoch(one):
+        return iter([next(one) for _ in range(len(one))])
+
+
+def test_random_states_are_left_alone():
+    np.random.seed(4)
+    expected = np.random.RandomState(4).random()
+    check(by_hand(), one_by_one())
+    check(flow(), one_by_one())
+    assert np.random.random() == expected
+
+
+def test_the_model_is_left_alone():
+    model = two_by_two(metrics={"land_cover": "accuracy"})
+    model.fit(sliced(X, Y), verbose=0)
+
+    def state():
+        return (
+            [weight.numpy().tolist() for weight in model.weights],
+            int(model.optimizer.iterations),
+            [float(value) for value in model.get_metrics_result().values()],
+            model._compile_loss.built,
+            model._compile_metrics.built,
+        )
+
+    before = state()
+    check(sliced(X, Y), model, validation_data=sliced(X, Y))
+    assert state() == before
+    fresh, unbuilt = two_by_two(), compiled(Subclassed())
+    check(sliced(X, Y), fresh)
+    check(sliced({"site": SITE}, LAND_COVER), unbuilt)
+    assert not fresh._compile_loss.built
+    assert not fresh.optimizer.built
+    assert not unbuilt.built
+
+
+def test_strict_raises_with_the_whole_report():
+    dataset, model, options, _ = BROKEN["misspelt input"]()
+    report = check(dataset, model, **options)
+    with pytest.raises(ContractError) as caught:
+        check(dataset, model, strict=True, **options)
+    assert str(caught.value) == str(report)
+    with pytest.raises(ContractError, match="no input of that name"):
+        report.raise_for_errors()
+    check(sliced(X, Y), two_by_two(), strict=True)
+    dataset, model, options, _ = BROKEN["alike"]()
+    check(dataset, model, strict=True)  # a warning does not raise
+
+
+def test_all_findings_at_once_errors_first():
+    inputs = {"imagery": 0 * IMAGERY, "sites": SITE}
+    report = check(sliced(inputs, Y), two_by_two(loss={"land_cover": "mse"}), class_weight={0: 1})
+    assert len(report.errors) == 3
+    assert len(report.warnings) == 1
+    assert str(report).splitlines()[0] == "3 errors, 1 warning"
+    severities = [finding.severity for finding in report]
+    assert severities == sorted(severities)
+
+
+def test_html_is_a_table_and_escaped():
+    report = check(sliced({**X, "<b>": SITE}, Y), two_by_two())
+    shown = report._repr_html_()
+    assert "<b>" not in shown
+    assert "&lt;b&gt;" in shown
+    assert shown.count("<tr>") == 1 + len(report)
+    assert "what should be" in shown
+    assert "<table>" not in check(sliced(X, Y), two_by_two())._repr_html_()
+
+
+def test_no_model_is_refused():
+    with pytest.raises(TypeError, match=r"model: expected a keras\.Model, found str"):
+        check(sliced(X, Y), "model")
