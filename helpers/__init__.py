@@ -8,6 +8,7 @@ module       role
 `transforms` one random transform a sample, the same for all its pictures
 `datasets`   a generator of batches made into a `tf.data.Dataset`
 `models`     the small Keras models that the lessons train
+`contract`   does this dataset fit this model? all mismatches at once
 `plots`      batches, structures and chains, drawn
 `explorer`   sliders for the options of `ImageDataGenerator`, live in JupyterLab
 `messages`   the lines of an error or a warning that matter

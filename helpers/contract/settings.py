@@ -108,8 +108,9 @@ def _softmax(facts: Facts) -> Iterator[Finding]:
                 f"activation={wanted!r}, or a loss with from_logits=True",
             )
         elif loss.from_logits and slot.activation == wanted:
+            # Keras notices the activation, takes what went into it, and warns: the loss is right.
             yield Finding(
-                ERROR,
+                WARNING,
                 leaf,
                 f"{wanted} in the model and, by from_logits=True, again in the loss",
                 "one of the two",
