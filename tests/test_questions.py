@@ -1,0 +1,131 @@
+"""QUESTIONS.md: every row has an answer, every link leads to a heading, messages find their row."""
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+TEXT = (ROOT / "QUESTIONS.md").read_text(encoding="utf-8")
+CHAIN = ["generator", "signature", "dataset", "model", "fit", "pictures"]
+TABLES = {"I have this error": "message", "I want this": "wish"}
+
+
+def rows_of(heading: str) -> list[list[str]]:
+    """Return the cells of each line of the table under a heading, its first line included."""
+    section = TEXT.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+    return [cells[0], *cells[2:]]
+
+
+ROWS = [row for heading in TABLES for row in rows_of(heading)[1:]]
+LINK = re.compile(r"\[(\d\d)\]\((notebooks/(\d\d)_\w+\.ipynb)#(\S+)\)")
+
+
+def anchors(notebook: str) -> set[str]:
+    """Return the anchors of a notebook's headings, as JupyterLab and GitHub make them."""
+    cells = json.loads((ROOT / notebook).read_text(encoding="utf-8"))["cells"]
+    prose = "\n\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+    prose = re.sub(r"^ *```.*?^ *```", "", prose, flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#{1,6} +(.+?) *$", prose, re.MULTILINE)
+    return {heading.replace("`", "").replace(" ", "-") for heading in headings}
+
+
+def rows_that_hold(message: str) -> list[list[str]]:
+    """Return the rows of the first table with a quoted message that is part of this one."""
+    plain = " ".join(message.replace("`", "").split())
+    found = []
+    for row in rows_of("I have this error")[1:]:
+        quoted = [span.split("…") for span in re.findall(r"`([^`]+)`", row[1])]
+        patterns = [".*".join(re.escape(piece.strip()) for piece in span) for span in quoted]
+        if any(re.search(pattern, plain) for pattern in patterns):
+            found.append(row)
+    return found
+
+
+@pytest.mark.parametrize(("heading", "first"), TABLES.items())
+def test_a_table_follows_the_chain(heading: str, first: str) -> None:
+    head, *rows = rows_of(heading)
+    assert head == ["part", first, "answer", "lesson"]
+    parts = [row[0] for row in rows]
+    assert parts == sorted(parts, key=CHAIN.index)
+    assert len(rows) > 30
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[1][:50])
+def test_a_row_has_an_answer_of_one_sentence(row: list[str]) -> None:
+    _, asked, answer, lesson = row
+    assert asked
+    assert lesson == "—" or LINK.fullmatch(lesson)
+    plain = re.sub(r"`[^`]+`", "x", answer)
+    assert re.fullmatch(r"(?:[^.?!]|(?<=\d)\.(?=\d)){20,}\.", plain), answer
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row[3] != "—"], ids=lambda row: row[1][:50])
+def test_a_link_leads_to_a_heading(row: list[str]) -> None:
+    link = LINK.fullmatch(row[3])
+    assert link
+    shown, notebook, number, anchor = link.groups()
+    assert shown == number
+    assert (ROOT / notebook).is_file(), f"{notebook} is not there"
+    assert anchor in anchors(notebook), f"{notebook} has no heading for #{anchor}"
+
+
+def test_no_row_is_there_twice() -> None:
+    for column in (1, 2):
+        counts = Counter(row[column].casefold() for row in ROWS)
+        assert [text for text, count in counts.items() if count > 1] == []
+
+
+def test_readme_leads_here() -> None:
+    assert "](QUESTIONS.md)" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+# Messages as they stand on the screen, and a word of the answer.
+MESSAGES = {
+    "TypeError: `generator` must be a Python callable.": "brackets",
+    "UnknownError: RuntimeError: generator raised StopIteration": "`for`",
+    "AttributeError: 'DirectoryIterator' object has no attribute 'next'": "next(flow)",
+    "ValueError: Attempt to convert a value (None) with an unsupported type (<class 'NoneType'>) "
+    "to a Tensor.": "lambda",
+    "ValueError: `x` (images tensor) and `y` (labels) should have the same length. Found: x.shape "
+    "= (40, 16, 16, 3), y.shape = (2, 40, 2)": "row",
+    "TypeError: `output_signature` must contain objects that are subclass of `tf.TypeSpec` but "
+    "found <class 'list'> which is not.": "tuple",
+    "ValueError: as_list() is not defined on an unknown TensorShape.": "output_signature",
+    "Cannot take the length of shape with unknown rank.": "ensure_shape",
+    "TypeError: Invalid input to `zip`. Inputs are expected to be (nested) structures of "
+    "`tf.data.Dataset` objects.": "tuple",
+    "TypeError: map_fn() takes from 1 to 3 positional arguments but 5 were given": "nest",
+    'Layer "functional" expects 2 input(s), but it received 1 input tensors.': "nest",
+    'Missing data for input "b". You passed a data dictionary with keys': "key",
+    "UserWarning: The structure of `inputs` doesn't match the expected structure.": "alike",
+    "Invalid input shape: expected shape=(None, 64, 64, 3), found shape=(64, 64, 3)": "batch",
+    "ValueError: Expected keys ['a', 'b'] in loss dict, but found loss.keys()=['q', 'b']": "key",
+    "ValueError: No loss to compute. Provide a `loss` argument in `compile()`.": "compile",
+    "KeyError: \"The path: (0,) in the `loss` argument, can't be found in either the model's "
+    'output (`y_pred`) or in the labels (`y_true`)."': "target",
+    "KeyError: The path: ('compositions',) in the `loss` argument, can't be found in either the "
+    "model's output (`y_pred`) or in the labels (`y_true`).": "no output",
+    "ValueError: `loss_weights` must match the number of losses, got 2 losses and 1 weights.": (
+        "each loss"
+    ),
+    "ValueError: dictionary key mismatch; expected key(s): ['composition', 'land_cover']": "name",
+    "TypeError: Expected float32, but got c of type 'str'.": "key",
+    "ValueError: `class_weight` is only supported for Models with a single output.": "weights",
+    "ValueError: Unrecognized data type: x=[<_BatchDataset element_spec=TensorSpec()>] (of type "
+    "<class 'list'>)": "one dataset",
+    "Your input ran out of data; interrupting training. Make sure that": "assert_cardinality",
+    "`shuffle=True` was passed, but will be ignored since the data `x` was provided as": "shuffle",
+    "Clipping input data to the valid range for imshow with RGB data": "255",
+}
+
+
+@pytest.mark.parametrize(("message", "word"), MESSAGES.items(), ids=lambda text: text[:40])
+def test_a_message_finds_its_row(message: str, word: str) -> None:
+    found = rows_that_hold(message)
+    assert len(found) == 1, [row[1] for row in found]
+    assert word in found[0][2]
