@@ -23,6 +23,7 @@ _WRAPPING = re.compile(
       | \s*\[\[\{\{.*$                       # likewise, after the message
       | \s*\[Op:\w+\].*$                     # which operation
       | \x1b\[\d*m                           # bold on and off
+      | \ at\ 0x[0-9a-fA-F]+                 # where in memory: another one in each run
     """,
     re.VERBOSE | re.MULTILINE,
 )

@@ -92,6 +92,10 @@ def test_a_long_message_is_cut():
     assert len(essence(ValueError("word " * 200), limit=50)) < 70
 
 
+def test_an_address_in_memory_is_left_out():
+    assert essence(ValueError(f"x={object()}")) == "ValueError: x=<object object>"
+
+
 def test_an_interrupt_is_not_swallowed():
     with pytest.raises(KeyboardInterrupt), shown():
         raise KeyboardInterrupt

@@ -74,6 +74,21 @@ def test_a_link_leads_to_a_heading(row: list[str]) -> None:
     assert anchor in anchors(notebook), f"{notebook} has no heading for #{anchor}"
 
 
+@pytest.mark.parametrize(
+    "notebook", [path.name for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))]
+)
+def test_links_inside_lessons(notebook: str) -> None:
+    cells = json.loads((ROOT / "notebooks" / notebook).read_text(encoding="utf-8"))["cells"]
+    prose = "".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+    links = re.findall(r"\]\(([\w.]*\.ipynb)?#((?:[^()]|\([^()]*\))+)\)", prose)
+    dead = [
+        f"{file}#{anchor}"
+        for file, anchor in links
+        if anchor not in anchors(f"notebooks/{file or notebook}")
+    ]
+    assert dead == []
+
+
 def test_no_row_is_there_twice() -> None:
     for column in (1, 2):
         counts = Counter(row[column].casefold() for row in ROWS)
