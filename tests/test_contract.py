@@ -365,7 +365,7 @@ BROKEN = {
         "warning: validation_data: expected one order, found shuffled anew each epoch"),
     "other validation": lambda: (
         sliced(X, Y), two_by_two(), {"validation_data": sliced({"imagery": IMAGERY}, Y)},
-        "error: validation_data: expected inputs['imagery'] (None, 8, 8, 3) float32, inputs['si"),
+        "warning: validation_data: expected inputs['imagery'] (None, 8, 8, 3), inputs['site'"),
     "bad validation": lambda: (
         sliced(SITE, LAND_COVER), one_by_one(),
         {"validation_data": sliced(SITE * np.nan, LAND_COVER)},
@@ -598,6 +598,7 @@ CORRECT = {
             sliced(SITE, LAND_COVER)), one_by_one(), {}),
 }  # fmt: skip
 
+
 def both_endless():
     for (site, _), (_, land_cover) in zip(endless(), endless(), strict=True):
         yield site, land_cover
@@ -792,3 +793,14 @@ def test_html_is_a_table_and_escaped():
 def test_no_model_is_refused():
     with pytest.raises(TypeError, match=r"model: expected a keras\.Model, found str"):
         check(sliced(X, Y), "model")
+
+
+def test_a_function_that_forgot_its_return_is_told():
+    with pytest.raises(TypeError, match=r"dataset: .*found None; is a return missing"):
+        check(None, one_by_one())
+
+
+def test_validation_of_another_dtype_or_container_is_no_error():
+    train = sliced(SITE, LAND_COVER)
+    other = train.map(lambda x, y: ((tf.cast(x, tf.float64),), tf.cast(y, tf.float64)))
+    assert check(train, one_by_one(), validation_data=other).errors == []

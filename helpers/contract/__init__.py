@@ -161,6 +161,10 @@ def check(
     TypeError
         If `model` is no Keras model.
     """
+    if dataset is None:
+        raise TypeError(
+            "dataset: expected what fit is to be given, found None; is a return missing?"
+        )
     facts = facts_of(
         look(dataset, batch=batch, whole_pass=whole_pass),
         facts_of_model(model),
