@@ -14,7 +14,15 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["BatchError", "from_batches", "leaves", "signature_of", "structure_tree"]
+__all__ = [
+    "BatchError",
+    "fit_batch",
+    "from_batches",
+    "leaves",
+    "shape_and_dtype",
+    "signature_of",
+    "structure_tree",
+]
 
 
 class BatchError(ValueError):
@@ -226,7 +234,7 @@ def structure_tree(structure: Any) -> str:
 
     def walk(part: Any, name: str, indent: str, branch: str, parts: Mapping[str, Any]) -> None:
         children = parts or _children(part)
-        shape, dtype = ("", "") if children else _shape_and_dtype(part)
+        shape, dtype = ("", "") if children else shape_and_dtype(part)
         if name:
             rows.append((indent + branch + name, shape, dtype))
             indent += {"├── ": "│   ", "└── ": "    "}.get(branch, "")
@@ -237,7 +245,7 @@ def structure_tree(structure: Any) -> str:
 
     walk(structure, "", "", "", _roles(structure))
     if not rows:
-        rows.append(("element", *_shape_and_dtype(structure)))
+        rows.append(("element", *shape_and_dtype(structure)))
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
     return "\n".join(
         f"{name:<{widths[0]}}  {shape:<{widths[1]}}  {dtype}".rstrip()
@@ -295,16 +303,18 @@ def _map_leaves(function: Callable[[str, Any], Any], structure: Any) -> Any:
             return {key: walk(value, f"{path}[{key!r}]") for key, value in part.items()}
         if isinstance(part, tuple | list):
             values = [walk(value, f"{path}[{index}]") for index, value in enumerate(part)]
-            return type(part)(*values) if hasattr(part, "_fields") else type(part)(values)
+            return _rebuilt(part, values)
         return function(path, part)
 
     roles = _roles(structure)
     if roles:
-        values = [walk(part, role) for role, part in roles.items()]
-        if hasattr(structure, "_fields"):
-            return type(structure)(*values)
-        return type(structure)(values)
+        return _rebuilt(structure, [walk(part, role) for role, part in roles.items()])
     return walk(structure, "element")
+
+
+def _rebuilt(part: Any, values: list[Any]) -> Any:
+    """Return a tuple, a named tuple or a list of the same type with other values."""
+    return type(part)(*values) if hasattr(part, "_fields") else type(part)(values)
 
 
 def _without_lists(structure: Any) -> Any:
@@ -351,10 +361,17 @@ def _outline(part: Any) -> str:
         return f"a dict with keys {sorted(part)}"
     if kind == "tuple":
         return f"a tuple of {len(part)}"
-    return f"one array {_shape_and_dtype(part)[0]}"
+    return f"one array {shape_and_dtype(part)[0]}"
 
 
-def _shape_and_dtype(leaf: Any) -> tuple[str, str]:
+def shape_and_dtype(leaf: Any) -> tuple[str, str]:
+    """Return the shape and the dtype of a leaf, or of its spec, as text.
+
+    Examples
+    --------
+    >>> shape_and_dtype(tf.TensorSpec((None, 3), tf.float32))
+    ('(None, 3)', 'float32')
+    """
     shape = getattr(leaf, "shape", None)
     if shape is None and not isinstance(leaf, tf.TypeSpec):
         leaf = np.asarray(leaf)
@@ -383,7 +400,7 @@ def _fit_leaf(path: str, leaf: Any, spec: tf.TypeSpec) -> Any:
         return leaf  # ragged and sparse tensors: TensorFlow compares them itself
     value = _as_array(path, leaf)
     if not spec.shape.is_compatible_with(value.shape):
-        raise BatchError(f"{path}: expected shape {_shape_and_dtype(spec)[0]}, found {value.shape}")
+        raise BatchError(f"{path}: expected shape {shape_and_dtype(spec)[0]}, found {value.shape}")
     wanted = spec.dtype.as_numpy_dtype
     if spec.dtype == tf.string or value.dtype.kind in "SU":
         if (spec.dtype == tf.string) != (value.dtype.kind in "SU"):

@@ -18,7 +18,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.patches import FancyBboxPatch
 
 from helpers import tiles
-from helpers.datasets import leaves, structure_tree
+from helpers.datasets import leaves, shape_and_dtype, structure_tree
 
 __all__ = [
     "CLASS_COLOURS",
@@ -273,8 +273,8 @@ def show_contact_sheet(
             low, high = float(picture.min()), float(picture.max())
             as_it_is = low > -20 and 20 < high < 275  # a blend may overshoot a little
             note = "" if as_it_is else f"\n{low:.3g} to {high:.3g}"
-            low, high = (0, 255) if as_it_is else (low, high)
-            axes.imshow(np.clip((picture - low) / (high - low or 1), 0, 1))
+            limits = (0, 255) if as_it_is else (low, high)
+            axes.imshow(np.clip(_scaled(picture, limits), 0, 1))
             axes.set_title(f"{strength}{note}", fontsize=8)
     if title:
         fig.suptitle(title)
@@ -315,7 +315,7 @@ def show_outlines(
     for axes_row, (name, batch) in zip(grid, pictures.items(), strict=True):
         limits = _limits(batch)
         for axes, picture, mask in zip(axes_row, batch, masks[..., 0], strict=False):
-            axes.imshow((picture - limits[0]) / (limits[1] - limits[0]), extent=whole)
+            axes.imshow(_scaled(picture, limits), extent=whole)
             centres = (np.arange(len(mask)) + 0.5) / len(mask)
             largest = np.bincount(mask.ravel().astype(int)).argmax()
             axes.contour(centres, centres, mask == largest, [0.5], colors="white", linewidths=2.5)
@@ -349,11 +349,11 @@ def show_montage(
         lines, columns, figsize=(0.95 * columns, 1.15 * lines + 0.4), squeeze=False,
         layout="constrained",
     )  # fmt: skip
-    low, high = _limits(pictures)
+    limits = _limits(pictures)
     for axes in grid.flat:
         axes.axis("off")
     for axes, picture, name in zip(grid.flat, pictures, names, strict=False):
-        axes.imshow((picture - low) / (high - low))
+        axes.imshow(_scaled(picture, limits))
         axes.set_title(name, fontsize=8)
     if title:
         fig.suptitle(title)
@@ -417,12 +417,18 @@ def _limits(leaf: np.ndarray) -> tuple[float, float]:
     return (min(low, 0), max(high, 0)) if leaf.ndim < 4 else (low, high)
 
 
+def _scaled(picture: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+    """Return the picture with its darkest value at 0 and its brightest at 1."""
+    low, high = limits
+    return (picture - low) / (high - low or 1)
+
+
 def _draw_leaf(axes: Axes, value: np.ndarray, limits: tuple[float, float], colour: str) -> None:
     low, high = limits
     if value.ndim == 3 and _is_mask(value[None]) and high == tiles.OTHER:
         axes.imshow(value[..., 0], cmap=COVER_COLOURS, vmin=low, vmax=high)
     elif value.ndim == 3:
-        scaled = (value - low) / (high - low or 1)
+        scaled = _scaled(value, limits)
         axes.imshow(scaled[..., 0] if value.shape[-1] == 1 else scaled, cmap="gray", vmin=0, vmax=1)
     else:
         flat = np.atleast_1d(value).ravel()
@@ -444,10 +450,7 @@ def _short(path: str) -> str:
 
 
 def _text(path: str, leaf: Any) -> str:
-    shape, dtype = leaf.shape, leaf.dtype
-    if isinstance(shape, tf.TensorShape):
-        shape = "<unknown>" if shape.rank is None else tuple(shape.as_list())
-    return f"{path}\n{shape} {getattr(dtype, 'name', dtype)}"
+    return "{}\n{} {}".format(path, *shape_and_dtype(leaf))
 
 
 def _shapes(structure: Any) -> dict[str, tf.TensorShape]:
