@@ -1,0 +1,195 @@
+"""Lesson 05: each case of parts 1 and 2 runs after the set-up alone, and shows what is stored."""
+
+import ast
+import contextlib
+import io
+import json
+import linecache
+import re
+from pathlib import Path
+
+import notebook_checks as checks
+import pytest
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+CELLS = json.loads((NOTEBOOKS / "05_when_it_breaks.ipynb").read_text(encoding="utf-8"))["cells"]
+SETUP_CELLS = 3
+HEADING = re.compile(r"^(#{1,3}) (.+)$", re.MULTILINE)
+
+
+def cases_of(cells):
+    """Return the set-up's code cells, and those of each case of parts 1 and 2 by its heading.
+
+    In part 1 a case is a third heading, under one for each link of the chain; in part 2 a second.
+    """
+    setup, cases, part, case = [], {}, "", None
+    for cell in cells:
+        source = checks.text_of(cell["source"])
+        if cell["cell_type"] == "markdown":
+            prose = re.sub(r"^```.*?^```", "", source, flags=re.DOTALL | re.MULTILINE)
+            for marks, heading in HEADING.findall(prose):
+                if marks == "#":
+                    part, case = heading.partition(".")[0], None
+                elif (part, marks) in {("Part 1", "###"), ("Part 2", "##")}:
+                    case = cases.setdefault(heading, [])
+        elif not part.startswith("Part"):
+            setup.append(cell)
+        elif part in ("Part 1", "Part 2"):
+            assert case is not None, f"{checks.place(cells, cells.index(cell))}: under no case"
+            case.append(cell)
+    return setup, cases
+
+
+def run(cell, names, where):
+    """Run a cell; return what it prints and, as text, the value that it ends in.
+
+    Raises what the cell raises, unless the cell's tag says that it should: then it must.
+    """
+    source = checks.text_of(cell["source"])
+    # TensorFlow reads the source of functions that it is given, as it can in a notebook.
+    linecache.cache[where] = (len(source), None, source.splitlines(keepends=True), where)
+    tree = ast.parse(source, where)
+    ends_in_value = isinstance(tree.body[-1], ast.Expr)
+    last = ast.Expression(tree.body.pop().value) if ends_in_value else None
+    printed, value = io.StringIO(), None
+    raises = checks.RAISES in checks.tags_of(cell)
+    with contextlib.redirect_stdout(printed):
+        try:
+            exec(compile(tree, where, "exec"), names)
+            value = eval(compile(last, where, "eval"), names) if last is not None else None
+        except NameError:
+            raise
+        except Exception:
+            if not raises:
+                raise
+            return printed.getvalue(), ""
+    assert not raises, f"{where}: tagged {checks.RAISES!r}, but nothing was raised"
+    return printed.getvalue(), "" if value is None else repr(value)
+
+
+def plain(text):
+    """Leave out how lines are broken, and what TensorFlow's log says of devices."""
+    return "".join(re.sub(r"^INFO:tensorflow:.*\n", "", text, flags=re.MULTILINE).split())
+
+
+def stored(cell):
+    """Return what is stored for a cell: what it printed, and the value as text."""
+    texts = {"stdout": "", "value": ""}
+    for output in cell["outputs"]:
+        if output["output_type"] == "stream":
+            texts[output["name"]] += checks.text_of(output["text"])
+        elif output["output_type"] == "execute_result":
+            texts["value"] = checks.text_of(output["data"]["text/plain"])
+    return texts["stdout"], texts["value"]
+
+
+def run_alone(setup, case, heading):
+    """Run the set-up and one case in names of their own; each cell must show what is stored."""
+    names = {"__name__": "__main__"}
+    for number, cell in enumerate(setup):
+        run(cell, names, f"<set-up, cell {number}>")
+    for number, cell in enumerate(case):
+        where = f"<{heading}, cell {number}>"
+        shown = run(cell, names, where)
+        assert "NameError" not in shown[0], f"{where} uses a name of another case: {shown[0]}"
+        assert [plain(text) for text in shown] == [plain(text) for text in stored(cell)], where
+
+
+SETUP, CASES = cases_of(CELLS)
+
+
+@pytest.fixture
+def in_notebooks(monkeypatch):
+    monkeypatch.chdir(NOTEBOOKS)
+
+
+def test_all_cases_are_found():
+    assert len(SETUP) == SETUP_CELLS
+    top = checks.text_of(CELLS[0]["source"])
+    links = {anchor.replace("-", " ") for anchor in re.findall(r"\[go\]\(#(\S+)\) \|", top)}
+    assert len(links) >= 40
+    assert links == {heading.replace("-", " ") for heading in CASES}
+
+
+@pytest.mark.usefixtures("in_notebooks")
+@pytest.mark.parametrize("heading", [heading for heading in CASES if CASES[heading]])
+def test_a_case_stands_alone(heading):
+    run_alone(SETUP, CASES[heading], heading)
+
+
+# --- the check itself -----------------------------------------------------------------------------
+
+
+def markdown(source):
+    return {"cell_type": "markdown", "source": source}
+
+
+def code(source, prints="", *tags):
+    output = {"output_type": "stream", "name": "stdout", "text": prints}
+    return {
+        "cell_type": "code",
+        "source": source,
+        "metadata": {"tags": list(tags)},
+        "outputs": [output] if prints else [],
+    }
+
+
+SHOWN = """\
+try:
+    print(y)
+except Exception as error:
+    print(type(error).__name__)
+"""
+LESSON = [
+    markdown("# Lesson\n\n```mermaid\n## no heading\n```"),
+    code("x = 1"),
+    markdown("# Part 1. Loud\n\n## Link\n\n### one"),
+    code("y = x + 1\nprint(y)", "2\n"),
+    markdown("### two"),
+    code("print(x)", "1\n"),
+    code("1 / 0", "", checks.RAISES),
+    markdown("# Part 2. Silent\n\n## three"),
+    code("print(y)", "2\n"),
+    markdown("## four"),
+    code(SHOWN, "NameError\n"),
+    markdown("## five"),
+    code("y", "", checks.RAISES),
+    markdown("## six"),
+    code("x", "", checks.RAISES),
+    markdown("## seven"),
+    code("print(x)", "2\n"),
+    markdown("## eight"),
+    code("1 / 0"),
+    markdown("# Part 3. Read from its top\n\n## nine"),
+    code("print(y)", "2\n"),
+]
+
+
+def test_cases_are_told_apart():
+    setup, cases = cases_of(LESSON)
+    assert [cell["source"] for cell in setup] == ["x = 1"]
+    assert list(cases) == ["one", "two", "three", "four", "five", "six", "seven", "eight"]
+    assert [len(cells) for cells in cases.values()] == [1, 2, 1, 1, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("heading", ["one", "two"])
+def test_a_case_that_uses_only_the_set_up_passes(heading):
+    setup, cases = cases_of(LESSON)
+    run_alone(setup, cases[heading], heading)
+
+
+@pytest.mark.parametrize(
+    ("heading", "error", "words"),
+    [
+        ("three", NameError, "'y' is not defined"),
+        ("four", AssertionError, "uses a name of another case"),
+        ("five", NameError, "'y' is not defined"),
+        ("six", AssertionError, "nothing was raised"),
+        ("seven", AssertionError, "seven, cell 0"),
+        ("eight", ZeroDivisionError, "division"),
+    ],
+)
+def test_a_case_that_does_not_stand_alone_fails(heading, error, words):
+    setup, cases = cases_of(LESSON)
+    with pytest.raises(error, match=words):
+        run_alone(setup, cases[heading], heading)
