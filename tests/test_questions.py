@@ -141,6 +141,23 @@ MESSAGES = {
     "Your input ran out of data; interrupting training. Make sure that": "assert_cardinality",
     "`shuffle=True` was passed, but will be ignored since the data `x` was provided as": "shuffle",
     "Clipping input data to the valid range for imshow with RGB data": "255",
+    "ImportError: cannot import name 'ImageDataGenerator' from 'keras.preprocessing.image' "
+    "(keras/preprocessing/image/__init__.py)": "TensorFlow has it",
+    "AttributeError: module 'keras.preprocessing.image' has no attribute 'ImageDataGenerator'": (
+        "TensorFlow has it"
+    ),
+    "InvalidArgumentError: Cannot batch tensors with different shapes in component 0. First "
+    "element had shape [3,2] and element 1 had shape [1,2].": "padded_batch",
+    "TypeError: If shallow structure is a sequence, input must also be a sequence. Input has "
+    "type: 'list'.": "tuples",
+    "AUTO sharding policy will apply DATA sharding policy as it failed to apply FILE sharding "
+    "policy because of the following reason: Did not find a shardable source": "tf.data.Options",
+    "auto_shard.cc:559] The `assert_cardinality` transformation is currently not handled by the "
+    "auto-shard rewrite and will be removed.": "tf.data.Options",
+    "ValueError: EarlyStopping callback received monitor=val_composition_loss, but Keras isn't "
+    "able to automatically determine whether that metric should be maximized or minimized.": "mode",
+    "UserWarning: Early stopping conditioned on metric `val_accuracy` which is not available. "
+    "Available metrics are: loss,val_loss": "lists",
 }
 
 
