@@ -102,6 +102,23 @@ def flow(x=IMAGERY, **options):
     return datagen.flow(x, np.arange(len(x)), batch_size=4, seed=1, **options)
 
 
+def each(*batches):
+    yield from batches
+
+
+def run_out(generator):
+    assert list(generator)
+    return generator
+
+
+def raising():
+    yield SITE, LAND_COVER
+    yield SITE, LAND_COVER
+    raise StopIteration
+
+
+SPARSE = "sparse_categorical_crossentropy"
+MASK = RNG.integers(0, 3, (N, 8, 8, 1))
 SPEC = datasets.signature_of((SITE, LAND_COVER))
 OPEN = iter([(SITE, LAND_COVER)])
 VALUE_ERRORS = ("labels 0 to 2", "sum to 1")
@@ -232,7 +249,8 @@ BROKEN = {
     "two softmaxes": lambda: (
         sliced(SITE, LAND_COVER),
         one_by_one(loss=keras.losses.CategoricalCrossentropy(from_logits=True)), {},
-        "warning: output 'out': expected one of the two, found softmax in the model and, by from"),
+        "warning: output 'out': expected one of the two, found softmax in the model and "
+        "from_logits=True in the loss: Keras goes back to the logits, and warns"),
     "no sigmoid": lambda: (
         sliced(SITE, LABELS % 2), one_by_one(1, "linear", "binary_crossentropy"), {},
         "error: output 'out': expected sigmoid, or from_logits=True"),
@@ -398,10 +416,125 @@ BROKEN = {
     "arrays of unequal length": lambda: (
         (SITE, LAND_COVER[:8]), one_by_one(), {},
         "error: targets: expected 16 as in inputs, found 8 samples in the arrays"),
+    "generator object, list of inputs": lambda: (
+        each(([IMAGERY, SITE], (LAND_COVER, COMPOSITION))), two_by_two(False), {},
+        "error: inputs: expected a tuple or a dict, found a list of 2; put tuple(…) round it"),
+    "generator object, list of both": lambda: (
+        each([SITE, LAND_COVER]), one_by_one(), {},
+        "error: element: expected a tuple, found a list; yield inputs, targets"),
+    "generator object, dict": lambda: (
+        each({"site": SITE}), one_by_one(loss=None), {},
+        "error: element: expected a tuple, found a dict"),
+    "generator object, one epoch": lambda: (
+        each((SITE, LAND_COVER)), one_by_one(), {},
+        "warning: dataset: expected a known length, found unknown length: fit warns that data ran "
+        "out; make a dataset of its function with datasets.from_batches(function, length=…)"),
+    "generator object, too short": lambda: (
+        each((SITE, LAND_COVER)), one_by_one(), {"steps_per_epoch": 1, "epochs": 3},
+        "error: steps_per_epoch: expected 3 batches, found 1 steps in 3 epochs, and 1 batches"),
+    "generator object that has run out": lambda: (
+        run_out(each((SITE, LAND_COVER))), one_by_one(), {},
+        "error: dataset: expected a fresh one, found a generator object that has run out"),
+    "generator object for validation": lambda: (
+        sliced(SITE, LAND_COVER), one_by_one(),
+        {"epochs": 2, "validation_data": each((SITE, LAND_COVER))},
+        "error: validation_data: expected 2 passes, found a generator object that ends"),
+    "generator with raise": lambda: (
+        tf.data.Dataset.from_generator(raising, output_signature=SPEC), one_by_one(), {},
+        "error: dataset: expected an end, found its generator has no way out but an error: fit"),
+    "generator object with raise": lambda: (
+        raising(), one_by_one(), {},
+        "error: dataset: expected an end, found its generator has no way out but an error: fit"),
+    "class_weight, label above": lambda: (
+        sliced(SITE, LABELS), one_by_one(loss="sparse_categorical_crossentropy"),
+        {"class_weight": {0: 1.0, 1: 2.0}},
+        "error: class_weight: expected a weight for each label, found keys up to 1, and labels 0 "
+        "to 2 in the first batch: fit fails in GatherV2; add 2: 1.0"),
+    "class_weight, one-hot above": lambda: (
+        sliced(SITE, LAND_COVER), one_by_one(), {"class_weight": {0: 1.0, 1: 2.0}},
+        "error: class_weight: expected a weight for each label, found keys up to 1, and labels 0 "),
+    "class_weight, class above not seen": lambda: (
+        sliced(SITE, LABELS % 2), one_by_one(loss="sparse_categorical_crossentropy"),
+        {"class_weight": {0: 1.0, 1: 2.0}},
+        "warning: class_weight: expected keys 0 to 2, found keys up to 1: the first label above"),
+    "class_weight from 1": lambda: (
+        (SITE, LABELS), one_by_one(loss="sparse_categorical_crossentropy"),
+        {"class_weight": {1: 1.0, 2: 1.0, 3: 1.0}},
+        "warning: class_weight: expected keys 0 to 2, found a weight for class 3 of 3"),
+    "class_weight, texts": lambda: (
+        (SITE, LABELS), one_by_one(loss="sparse_categorical_crossentropy"),
+        {"class_weight": {"0": 1.0, "1": 1.0}},
+        "error: class_weight: expected whole numbers, as the labels, found keys ['0', '1']"),
+    "class_weight, array": lambda: (
+        sliced(SITE, LABELS), one_by_one(loss="sparse_categorical_crossentropy"),
+        {"class_weight": np.ones(3)},
+        "error: class_weight: expected a dict of class number to weight, found a ndarray; dict("),
+    "class_weight, empty": lambda: (
+        sliced(SITE, LABELS), one_by_one(loss="sparse_categorical_crossentropy"),
+        {"class_weight": {}}, "error: class_weight: expected a weight for each class, found an em"),
+    "class_weight, generator object": lambda: (
+        endless(), one_by_one(), {"class_weight": {0: 1.0}, "steps_per_epoch": 2},
+        "error: class_weight: expected a dataset or arrays, found class weights and a generator"),
+    "class_weight, several labels": lambda: (
+        sliced(SITE, LAND_COVER), one_by_one(3, "sigmoid", "binary_crossentropy"),
+        {"class_weight": {0: 1.0, 1: 2.0, 2: 1.0}},
+        "error: class_weight: expected one class a sample, found targets of shape (None, 3): only"),
+    "class_weight, mask without axis": lambda: (
+        sliced(IMAGERY, MASK[..., 0]), mask_model(), {"class_weight": {0: 1.0, 1: 2.0, 2: 1.0}},
+        "error: class_weight: expected one class a sample, found targets of shape (None, 8, 8): "),
+    "class_weight, mask in arrays": lambda: (
+        (IMAGERY, MASK), mask_model(), {"class_weight": {0: 1.0, 1: 2.0, 2: 1.0}},
+        "error: class_weight: expected one class a sample, found targets of shape (None, 8, 8, 1)"),
+    "class_weight, tuple of one": lambda: (
+        sliced(SITE, (LAND_COVER,)), one_by_one(), {"class_weight": {0: 1.0, 1: 2.0, 2: 1.0}},
+        "error: class_weight: expected targets as one array, found class weights and targets in"),
+    "targets swapped": lambda: (
+        sliced((IMAGERY, SITE), (COMPOSITION, LAND_COVER)), two_by_two(False), {},
+        "error: targets[0]: expected one-hot (None, 3), found shape (None, 2); it fits "
+        "'composition': are targets swapped?"),
+    "targets swapped by name": lambda: (
+        sliced(X, {"land_cover": COMPOSITION, "composition": LAND_COVER}), two_by_two(), {},
+        "error: targets['composition']: expected shape (None, 2), found shape (None, 3); it fits "
+        "'land_cover': are targets swapped?"),
+    "targets swapped, by value": lambda: (
+        sliced(SITE, {"age": LABELS % 2, "female": SITE[:, 0] * 80}), age_and_female(), {},
+        "error: targets['female']: expected values from 0 to 1, found values "),
+    "not batched, subclassed": lambda: (
+        tf.data.Dataset.from_tensor_slices(({"site": SITE}, LABELS)),
+        compiled(Subclassed(), SPARSE), {},
+        "error: targets: expected a batch of samples, found a single number; it is not batched"),
+    "not batched, generator object": lambda: (
+        each((IMAGERY[0], np.int64(1))),
+        mask_model(), {}, "error: inputs: expected shape (None, 8, 8, 3), found shape (None, 8, 3)"
+        "; it is not batched: stack several samples, or add an axis"),
+    "list of numbers": lambda: (
+        (SITE, LABELS.tolist()), one_by_one(loss="sparse_categorical_crossentropy"), {},
+        "error: targets: expected an array, found a list of 16 values; put np.asarray(…) round it"),
+    "list of numbers, by number": lambda: (
+        Numbered((SITE.tolist(), LAND_COVER)), one_by_one(), {},
+        "error: inputs: expected an array, found a list of 16 values; put np.asarray(…) round it"),
+    "list of samples": lambda: (
+        (list(IMAGERY), MASK), mask_model(), {},
+        "error: inputs: expected one array, found a list of 16 arrays; put np.stack(…) round it"),
+    "list of datasets": lambda: (
+        [sliced(IMAGERY), sliced(SITE)], two_by_two(False), {},
+        "error: dataset: expected one dataset of (inputs, targets), found a list with datasets in "
+        "it; tf.data.Dataset.zip(((input, input), targets)) makes one of them"),
+    "windows": lambda: (
+        tf.data.Dataset.from_tensor_slices((SITE, LABELS)).window(4), one_by_one(loss=SPARSE), {},
+        "error: inputs: expected an array, found a dataset inside the dataset; window(…).flat_map"),
     "whole numbers wanted": lambda: (
         sliced(SITE, LAND_COVER), embedding(), {},
         "error: inputs: expected int32, found float32, cut to whole numbers"),
 }  # fmt: skip
+
+
+def age_and_female():
+    site = keras.Input((5,), name="site")
+    female = keras.layers.Dense(1, activation="sigmoid", name="female")(site)
+    model = keras.Model(site, {"age": keras.layers.Dense(1, name="age")(site), "female": female})
+    model.compile(loss={"age": "mse", "female": "binary_crossentropy"})
+    return model
 
 
 def embedding():
@@ -428,6 +561,11 @@ SHOUT = [
     "target as weights, by shape", "list", "one-hot, sparse loss", "labels out of range",
     "not batched", "weights, partial", "loss of no output", "loss weight missing", "class_weight",
     "dict for one output", "list of one metric", "too few batches", "unknown shapes", "zip",
+    "generator object, list of inputs", "generator object, list of both", "generator object, dict",
+    "generator object that has run out", "generator with raise", "class_weight, label above",
+    "class_weight, array", "class_weight, empty", "class_weight, generator object",
+    "class_weight, mask without axis", "class_weight, mask in arrays", "class_weight, tuple of one",
+    "list of numbers", "list of samples", "list of datasets", "windows",
 ]  # fmt: skip
 
 
@@ -499,8 +637,6 @@ def mask_model():
 
 
 POSITIONS = ((IMAGERY, SITE), (LAND_COVER, COMPOSITION))
-SPARSE = "sparse_categorical_crossentropy"
-MASK = RNG.integers(0, 3, (N, 8, 8, 1))
 CORRECT = {
     "named": lambda: (sliced(X, Y), two_by_two(), {}),
     "positions": lambda: (sliced(*POSITIONS), two_by_two(False), {}),
@@ -554,11 +690,27 @@ CORRECT = {
         .batch(8),
         compiled(keras.Sequential([keras.layers.Dense(3, activation="softmax")]), SPARSE), {}),
     "sparse": lambda: (sparse_dataset(), sparse_model(), {}),
+    "ones for regression": lambda: (
+        sliced(SITE, ONES), one_by_one(1, "linear", "mse"), {}),
+    "a rare one of several labels": lambda: (
+        sliced(SITE, 0 * LAND_COVER), one_by_one(3, "sigmoid", "binary_crossentropy"), {}),
+    "class_weight with a gap": lambda: (
+        sliced(SITE, LABELS), one_by_one(loss=SPARSE), {"class_weight": {2: 5.0}}),
+    "class_weight for some classes, arrays": lambda: (
+        (SITE, LABELS), one_by_one(loss=SPARSE), {"class_weight": {1: 5.0}}),
+    "class_weight for pixels": lambda: (
+        sliced(IMAGERY, MASK), mask_model(), {"class_weight": {0: 1.0, 1: 2.0, 2: 1.0}}),
+    "part of an endless one": lambda: (
+        tf.data.Dataset.from_generator(endless, output_signature=SPEC).take(2)
+        .apply(tf.data.experimental.assert_cardinality(2)), one_by_one(), {"epochs": 2}),
+    "outer list, by number": lambda: (Numbered([SITE, LAND_COVER]), one_by_one(), {}),
     "PyDataset": lambda: (Numbered((SITE, LAND_COVER), (SITE, LAND_COVER)), one_by_one(), {}),
     "arrays": lambda: ((SITE, LAND_COVER), one_by_one(), {}),
     "dicts of arrays": lambda: ((X, Y), two_by_two(), {"validation_data": (X, Y)}),
     "list of arrays": lambda: (([IMAGERY, SITE], [LAND_COVER, COMPOSITION]), two_by_two(False), {}),
     "generator object": lambda: (endless(), one_by_one(), {"steps_per_epoch": 2, "epochs": 3}),
+    "generator object that has begun": lambda: (
+        begun(endless()), one_by_one(), {"steps_per_epoch": 2, "epochs": 3}),
     "endless function": lambda: (
         tf.data.Dataset.from_generator(endless, output_signature=SPEC),
         one_by_one(), {"steps_per_epoch": 2}),
@@ -599,6 +751,11 @@ CORRECT = {
 }  # fmt: skip
 
 
+def begun(generator):
+    next(generator)
+    return generator
+
+
 def both_endless():
     for (site, _), (_, land_cover) in zip(endless(), endless(), strict=True):
         yield site, land_cover
@@ -635,7 +792,7 @@ def test_correct_pipeline_gives_no_alarm(name):
         ("subclassed", "not checked: model inputs: a subclassed model: names and shapes"),
         ("sequential, not built", "not checked: model inputs: a Sequential without Input"),
         ("ragged", "not checked: inputs: ragged: shape and values"),
-        ("generator object", "not checked: values: a look would use up its first batch"),
+        ("generator object that has begun", "not checked: values: it has begun, and a look would"),
         ("open iterator", "not checked: values: a look would use up the list_iterator"),
         ("no targets, own loss", "not checked: train_step: the model's own"),
         ("endless function", ""),
@@ -645,6 +802,106 @@ def test_correct_pipeline_gives_no_alarm(name):
 def test_what_is_not_checked_is_said(name, message):
     dataset, model, options = CORRECT[name]()
     assert message in str(check(dataset, model, **options))
+
+
+@pytest.mark.parametrize(
+    ("name", "summary"),
+    [
+        ("named", "no errors, no warnings"),
+        ("ragged", "no errors, no warnings; 3 things not checked"),
+        ("no targets, own loss", "no errors, no warnings; 3 things not checked"),
+        ("distributed", "no errors, no warnings; 2 things not checked"),
+    ],
+)
+def test_the_summary_counts_what_was_not_checked(name, summary):
+    dataset, model, options = CORRECT[name]()
+    report = check(dataset, model, **options)
+    assert str(report).splitlines()[0] == summary
+    assert summary in report._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("not batched", 1),
+        ("not batched, subclassed", 1),
+        ("not batched, generator object", 1),
+        ("targets swapped", 2),
+        ("targets swapped by name", 2),
+        ("targets swapped, by value", 1),
+        ("inputs swapped", 2),
+        ("list of samples", 1),
+        ("list of datasets", 1),
+        ("class_weight, label above", 1),
+    ],
+)
+def test_one_mistake_draws_no_other_errors(name, count):
+    dataset, model, options, _ = BROKEN[name]()
+    report = check(dataset, model, **options)
+    assert len(report.errors) == count, str(report)
+
+
+def test_targets_swapped_by_value_say_so():
+    dataset, model, options, _ = BROKEN["targets swapped, by value"]()
+    assert "it fits 'age': are targets swapped?" in str(check(dataset, model, **options))
+
+
+def test_a_generator_is_never_called_endless_where_a_read_failed():
+    def fails():
+        while True:
+            yield SITE, LAND_COVER[:, :2]
+
+    dataset = tf.data.Dataset.from_generator(fails, output_signature=SPEC)
+    assert "never" not in str(check(dataset, one_by_one()))
+
+
+@pytest.mark.parametrize("rest", [lambda part: part, lambda part: part.take(2)])
+def test_only_what_has_no_end_is_called_endless(rest):
+    pairs = tf.data.Dataset.from_generator(endless, output_signature=SPEC)
+    site, cover = pairs.map(lambda x, y: x), sliced(LAND_COVER, size=16)
+    zipped = tf.data.Dataset.zip(rest(site), cover)
+    assert "never" not in str(check(zipped, one_by_one()))
+    assert "never" not in str(check(pairs.take(2), one_by_one()))
+
+
+def test_a_generator_object_is_not_moved_on():
+    random = np.random.default_rng(1)
+
+    def drawn(count, *names, scale=1):
+        for _ in range(count):
+            yield random.random((4, 5)).astype("float32") * scale, LAND_COVER[:4]
+
+    without, checked = (drawn(3, "a", scale=2) for _ in range(2))
+    state = random.bit_generator.state
+    report = check(checked, one_by_one(), steps_per_epoch=1, epochs=3)
+    assert report.ok, str(report)
+    assert random.bit_generator.state == state
+    seen = [batch[0] for batch in checked]
+    random.bit_generator.state = state
+    assert all(np.array_equal(*pair) for pair in zip(seen, [x for x, _ in without], strict=True))
+
+
+def test_what_a_generator_takes_from_is_not_emptied():
+    batches = [(SITE, LAND_COVER)] * 3
+
+    def takes(stack):
+        while stack:
+            yield stack.pop()
+
+    report = check(takes(batches), one_by_one(), steps_per_epoch=1)
+    assert "a look would use up the list that its function calls pop() on" in str(report)
+    assert len(batches) == 3
+
+
+def test_the_advice_for_a_generator_object_works():
+    generator, model = each(*[(SITE, LAND_COVER)] * 3), one_by_one()
+    assert "from_batches(lambda: batches, length=len(batches))" in str(
+        check(generator, model, epochs=2)
+    )
+    batches = list(generator)
+    dataset = datasets.from_batches(lambda: batches, length=len(batches))
+    assert check(dataset, model, epochs=2).ok
+    assert len(model.fit(dataset, epochs=2, verbose=0, shuffle=False).history["loss"]) == 2
 
 
 def test_the_batch_of_the_caller_is_looked_at():

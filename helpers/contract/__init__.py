@@ -17,7 +17,7 @@ import html
 from collections.abc import Iterator
 from typing import Any
 
-from helpers.contract import lengths, settings, shapes, structure, values
+from helpers.contract import lengths, settings, shapes, structure, targets, values, weights
 from helpers.contract.facts import ERROR, NOT_CHECKED, WARNING, Facts, Finding, facts_of
 from helpers.contract.looking import look
 from helpers.contract.models import facts_of_model
@@ -26,7 +26,13 @@ __all__ = ["ContractError", "Finding", "Report", "check"]
 
 
 # Rules on the data, for validation data too; then those on the model and on fit's arguments.
-_DATA_RULES = (*structure.RULES, *shapes.RULES, *values.RULES)
+_DATA_RULES = (
+    *structure.RULES,
+    *shapes.RULES,
+    *values.RULES,
+    *targets.RULES,
+    *weights.RULES,
+)
 _OTHER_RULES = (*settings.RULES, *lengths.RULES)
 
 
@@ -95,10 +101,11 @@ class Report:
         return "\n".join(lines)
 
     def _summary(self) -> str:
-        errors, warnings = len(self.errors), len(self.warnings)
-        if self.ok:
-            return "no errors, no warnings"
-        return f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}"
+        errors, warnings, left = len(self.errors), len(self.warnings), len(self.not_checked)
+        text = "no errors, no warnings"
+        if not self.ok:
+            text = f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}"
+        return text + (f"; {left} thing{'s' * (left != 1)} not checked" if left else "")
 
     def raise_for_errors(self) -> None:
         """Raise `ContractError` with the whole report if there is an error.
@@ -131,8 +138,9 @@ def check(
     where that costs nothing (of two batches, of a ``PyDataset``, in a whole pass). Whatever
     moves on when a batch is drawn is put back: random states, flows, the epochs that
     `helpers.generators` counts. A shuffle is left out for the look, since its order would move on.
-    A generator function that draws from an open iterator is not run: pass `batch`. What a
-    function changes elsewhere (a file, a global counter) is not seen and not put back.
+    Of a generator object another one is made, from its code and its arguments, and looked at.
+    A generator that draws from an open iterator, or has begun, is not run: pass `batch`. What
+    a function changes elsewhere (a file, a global counter) is not seen and not put back.
 
     Parameters
     ----------

@@ -5,17 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from helpers.contract.facts import (
-    ERROR,
-    NOT_CHECKED,
-    WARNING,
-    Facts,
-    Finding,
-    leaf_of,
-    show_shape,
-    wrapped,
-)
+from helpers.contract.facts import ERROR, NOT_CHECKED, WARNING, Facts, Finding, leaf_of
+from helpers.contract.fitting import show_shape
 from helpers.contract.looking import Source
+from helpers.contract.nests import wrapped
 from helpers.datasets import leaves
 
 
@@ -26,20 +19,21 @@ def _length(facts: Facts) -> Iterator[Finding]:
     if 0 in (source.length, source.counted):
         yield Finding(ERROR, "dataset", "no batch", "1 or more", "does the generator yield at all?")
     elif source.endless and steps is None:
-        change = "pass steps_per_epoch=<batches in an epoch>"
-        yield Finding(ERROR, "dataset", "it never ends: fit never returns", "an end", change)
-    elif source.kind == "generator" and not source.endless and steps is None and facts.epochs > 1:
-        found = "a generator object that ends: later epochs replay the first batches"
-        change = "make a dataset of its function with datasets.from_batches"
-        yield Finding(ERROR, "dataset", found, f"{facts.epochs} epochs", change)
+        if source.problem is None:
+            change = "pass steps_per_epoch=<batches in an epoch>"
+            yield Finding(ERROR, "dataset", "it never ends: fit never returns", "an end", change)
+    elif source.raises and steps is None:
+        found = "its generator has no way out but an error: fit runs into it"
+        change = "end with return in place of raise; if it goes on for ever, pass steps_per_epoch"
+        yield Finding(ERROR, "dataset", found, "an end", change)
+    elif source.kind == "generator" and not source.endless:
+        yield from _generator_object(facts)
     elif source.length is None and not source.endless and source.kind == "tf.data":
-        several = facts.model.outputs is not None and len(facts.model.outputs) > 1
-        losses = ", and each output's loss is reported too small" * several
         if steps is None:
             yield Finding(
                 WARNING,
                 "dataset",
-                f"unknown length: fit warns that data ran out{losses}",
+                _ran_out(facts),
                 "a known length",
                 "dataset.apply(tf.data.experimental.assert_cardinality(<batches>))",
             )
@@ -55,6 +49,34 @@ def _length(facts: Facts) -> Iterator[Finding]:
             "one flow for all epochs",
             "make the flow once; generators.Epochs draws whole epochs from it",
         )
+
+
+def _generator_object(facts: Facts) -> Iterator[Finding]:
+    """Keras draws two batches ahead; once the generator has run out, it gives those again."""
+    source, steps, epochs = facts.source, facts.steps, facts.epochs
+    change = (
+        "make a dataset of its function with datasets.from_batches(function, length=…); of a few "
+        "batches: batches = list(generator), from_batches(lambda: batches, length=len(batches))"
+    )
+    if steps is None:
+        if epochs > 1:
+            found = "a generator object that ends: later epochs replay the first batches"
+            yield Finding(ERROR, "dataset", found, f"{epochs} epochs", change)
+        else:
+            yield Finding(WARNING, "dataset", _ran_out(facts), "a known length", change)
+    elif source.counted is None and not source.raises:
+        if source.ends:
+            yield Finding(NOT_CHECKED, "steps_per_epoch", "the generator's length is not known")
+    elif source.counted is not None and steps * epochs > source.counted:
+        found = f"{steps} steps in {epochs} epochs, and {source.counted} batches: an epoch of "
+        found += "nothing, loss 0.0, and then the first batches again"
+        yield Finding(ERROR, "steps_per_epoch", found, f"{steps * epochs} batches", change)
+
+
+def _ran_out(facts: Facts) -> str:
+    several = facts.model.outputs is not None and len(facts.model.outputs) > 1
+    losses = ", and each output's loss is reported too small" * several
+    return f"unknown length: fit warns that data ran out{losses}"
 
 
 def _steps(steps: int, length: int, epochs: int) -> Iterator[Finding]:
@@ -98,6 +120,10 @@ def _validation(facts: Facts) -> Iterator[Finding]:
     if source.endless and steps is None:
         change = "pass validation_steps=<batches>"
         yield Finding(ERROR, where, "it never ends: fit never returns", "an end", change)
+    if source.kind == "generator" and source.ends and facts.epochs > 1 and steps is None:
+        found = "a generator object that ends: later epochs replay the first batches"
+        change = "make a dataset of its function with datasets.from_batches(function, length=…)"
+        yield Finding(ERROR, where, found, f"{facts.epochs} passes", change)
     if source.length is not None and steps is not None and steps > source.length:
         found = f"{steps} steps, and {source.length} batches"
         change = "leave validation_steps out"
@@ -141,7 +167,7 @@ def _what_is_unknown(facts: Facts) -> Iterator[Finding]:
     if facts.source.element is None and facts.source.problem is None:
         change = "pass batch=<one batch>"
         yield Finding(NOT_CHECKED, "element", "its structure is not known", "", change)
-    special = [path for path, leaf in facts.leaves.items() if leaf.kind != "dense"]
+    special = [path for path, leaf in facts.leaves.items() if leaf.kind in ("ragged", "sparse")]
     for path in special:
         yield Finding(NOT_CHECKED, path, f"{facts.leaves[path].kind}: shape and values")
 

@@ -1,20 +1,12 @@
-"""Rules on what the model was compiled with, and on class weights."""
+"""Rules on what the model was compiled with."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from helpers.contract.facts import (
-    ERROR,
-    WARNING,
-    Facts,
-    Finding,
-    is_nested,
-    is_sequence,
-    matched,
-    names_of,
-    nearest,
-)
+from helpers.contract.facts import ERROR, WARNING, Facts, Finding
+from helpers.contract.fitting import names_of, nearest
+from helpers.contract.nests import is_nested, is_sequence
 
 
 def _compiled(facts: Facts) -> Iterator[Finding]:
@@ -108,30 +100,15 @@ def _softmax(facts: Facts) -> Iterator[Finding]:
                 f"activation={wanted!r}, or a loss with from_logits=True",
             )
         elif loss.from_logits and slot.activation == wanted:
-            # Keras notices the activation, takes what went into it, and warns: the loss is right.
+            # Seen: the loss is the same number as that of a model without the activation.
             yield Finding(
                 WARNING,
                 leaf,
-                f"{wanted} in the model and, by from_logits=True, again in the loss",
+                f"{wanted} in the model and from_logits=True in the loss: Keras goes back to the "
+                "logits, and warns",
                 "one of the two",
                 "activation=None, or from_logits=False",
             )
-
-
-def _class_weight(facts: Facts) -> Iterator[Finding]:
-    if not facts.class_weight:
-        return
-    if facts.model.outputs and len(facts.model.outputs) > 1:
-        yield Finding(
-            ERROR,
-            "class_weight",
-            f"class weights and {len(facts.model.outputs)} outputs",
-            "one output",
-            "yield sample weights for each output as a third part",
-        )
-    elif facts.part("weights") is not None:
-        change = "multiply them into the sample weights"
-        yield Finding(ERROR, "class_weight", "sample weights too", "one of the two", change)
 
 
 RULES = (
@@ -139,5 +116,4 @@ RULES = (
     _names_of_settings,
     _lists_of_settings,
     _softmax,
-    _class_weight,
 )

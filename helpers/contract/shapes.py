@@ -1,10 +1,19 @@
-"""Rules on shapes and dtypes: each leaf against its input, its output and its loss."""
+"""Rules on shapes and dtypes of the inputs, and on the number of samples."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from helpers.contract.facts import ERROR, Facts, Finding, agree, matched, show_shape, squeezable
+from helpers.contract.facts import ERROR, Facts, Finding
+from helpers.contract.fitting import (
+    agree,
+    lacks_batch_axis,
+    matched,
+    not_batched,
+    show_shape,
+    single_numbers,
+    squeezable,
+)
 
 
 def _unknown_shapes(facts: Facts) -> Iterator[Finding]:
@@ -26,16 +35,29 @@ def _input_shapes(facts: Facts) -> Iterator[Finding]:
         if leaf.kind != "dense" or leaf.shape is None or slot.shape is None:
             continue
         found, wanted = f"shape {show_shape(leaf.shape)}", f"shape {show_shape(slot.shape)}"
-        if len(leaf.shape) == len(slot.shape) - 1 and agree(leaf.shape, slot.shape[1:]):
-            if slot.shape[-1] != 1 or not agree(leaf.shape, slot.shape[:-1]):
-                yield Finding(
-                    ERROR, path, found, wanted, "it is not batched: dataset.batch(batch_size)"
-                )
+        if lacks_batch_axis(leaf, slot):
+            yield Finding(ERROR, path, found, wanted, _batch_change(facts))
         elif not agree(leaf.shape, slot.shape) and not squeezable(leaf.shape, slot.shape):
             change = _shape_change(leaf.shape, slot.shape)
             fits = [other.name for _, other in pairs if _fits_exactly(leaf.shape, other.shape)]
             change = f"it fits {fits[0]!r}: are inputs swapped?" if fits else change
             yield Finding(ERROR, path, found, wanted, change)
+
+
+def _single_numbers(facts: Facts) -> Iterator[Finding]:
+    pairs = matched("inputs", facts.part("inputs"), facts.model.inputs)
+    if facts.model.custom_step or any(
+        lacks_batch_axis(facts.leaves[path], slot) for path, slot in pairs
+    ):
+        return  # said of the inputs, or a number that the model's own step wants
+    for path in single_numbers(facts)[:1]:
+        yield Finding(ERROR, path, "a single number", "a batch of samples", _batch_change(facts))
+
+
+def _batch_change(facts: Facts) -> str:
+    if facts.source.kind == "tf.data":
+        return "it is not batched: dataset.batch(batch_size)"
+    return "it is not batched: stack several samples, or add an axis with array[None]"
 
 
 def _input_dtypes(facts: Facts) -> Iterator[Finding]:
@@ -50,40 +72,9 @@ def _input_dtypes(facts: Facts) -> Iterator[Finding]:
             yield Finding(ERROR, path, f"{found}, cut to whole numbers", slot.dtype, change)
 
 
-def _target_shapes(facts: Facts) -> Iterator[Finding]:
-    for path, slot in facts.matched_targets():
-        leaf, loss = facts.leaves[path], facts.model.loss_of(slot)
-        if leaf.shape is None or slot.shape is None or loss is None or leaf.kind != "dense":
-            continue
-        shown = f"shape {show_shape(leaf.shape)}"
-        if leaf.dtype in ("string", "object"):
-            change = "encode the labels as numbers, with StringLookup for one"
-            yield Finding(ERROR, path, leaf.dtype, "numbers", change)
-        elif loss.name == "sparse_categorical_crossentropy":
-            labels = slot.shape[:-1]
-            if slot.shape == leaf.shape and slot.shape[-1] != 1:
-                change = "use loss='categorical_crossentropy', or tf.argmax(…, axis=-1)"
-                found = f"one-hot {shown} with a sparse loss"
-                yield Finding(ERROR, path, found, "class numbers", change)
-            elif not agree(leaf.shape, labels) and not agree(leaf.shape, (*labels, 1)):
-                wanted = f"class numbers of shape {show_shape(labels)}"
-                yield Finding(ERROR, path, shown, wanted, "compare target and output")
-        elif loss.name in ("categorical_crossentropy", "categorical_focal_crossentropy"):
-            if agree(leaf.shape, slot.shape):
-                continue
-            found, change = shown, "compare the output's units with the target's"
-            if agree(leaf.shape, slot.shape[:-1]) or agree(leaf.shape, (*slot.shape[:-1], 1)):
-                found = f"class numbers {shown} with a one-hot loss"
-                change = "use loss='sparse_categorical_crossentropy', or tf.one_hot"
-            yield Finding(ERROR, path, found, f"one-hot {show_shape(slot.shape)}", change)
-        elif loss.elementwise and not agree(leaf.shape, slot.shape):
-            if squeezable(leaf.shape, slot.shape):
-                continue
-            change = "target and output must agree, or they are broadcast in silence"
-            yield Finding(ERROR, path, shown, f"shape {show_shape(slot.shape)}", change)
-
-
 def _batch_lengths(facts: Facts) -> Iterator[Finding]:
+    if not_batched(facts):
+        return
     for name, values in facts.values.items():
         lengths = {path: len(value) for path, value in values.items() if value.ndim}
         if len(set(lengths.values())) > 1:
@@ -114,7 +105,7 @@ def _shape_change(found: Sequence[int | None], wanted: Sequence[int | None]) -> 
 RULES = (
     _unknown_shapes,
     _input_shapes,
+    _single_numbers,
     _input_dtypes,
-    _target_shapes,
     _batch_lengths,
 )
