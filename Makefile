@@ -5,7 +5,9 @@ ARGS ?=
 WORKERS ?= 2
 
 # The environment's own commands; Windows keeps them elsewhere.
-BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
+BIN := .venv/$(SCRIPTS)
+BENCH_BIN := .venv-bench/$(SCRIPTS)
 
 # Any Python 3 that runs will do: tools/setup.py itself looks for a fitting one. PYTHON=… wins.
 PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python)
@@ -13,18 +15,17 @@ FOUND := $(shell for python in $(PYTHONS); do \
     $$python -c 'import sys; sys.exit(sys.version_info < (3, 6))' >/dev/null 2>&1 && { echo $$python; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test notebooks lint data lock clean
+.PHONY: help setup lab test notebooks lint data bench lock clean
 
 help:  ## list the verbs
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(firstword $(MAKEFILE_LIST)) | \
 	    awk -F'|' '{ printf "%-18s%s\n", $$1, $$2 }'
 
+NO_PYTHON := echo 'set-up: found no Python 3 as $(PYTHONS): install 3.11, 3.12 or 3.13, or set PYTHON=/path/to/python' >&2; exit 1
+SETUP := $(if $(FOUND),$(FOUND) tools/setup.py $(if $(PYTHON),--this-python),$(NO_PYTHON))
+
 setup:  ## make .venv and install everything in it, at most once
-ifeq ($(FOUND),)
-	@echo 'set-up: found no Python 3 as $(PYTHONS): install 3.11, 3.12 or 3.13, or set PYTHON=/path/to/python' >&2; exit 1
-else
-	@$(FOUND) tools/setup.py $(if $(PYTHON),--this-python)
-endif
+	@$(SETUP)
 
 lab: setup  ## read and run the lessons in JupyterLab (PORT=8888)
 	@$(BIN)/python tools/lab.py --port=$(PORT) $(ARGS)
@@ -43,9 +44,17 @@ lint: setup  ## style, types and spelling of code and lessons
 data: setup  ## rebuild data_samples from its sources
 	@$(BIN)/python data_samples/build.py $(ARGS)
 
-lock: setup  ## compile requirements.in to requirements.txt (ARGS=--upgrade for newer versions)
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
-	    --custom-compile-command 'make lock' --output-file requirements.txt $(ARGS) requirements.in
+bench:  ## compare ways of feeding pictures, in an environment of its own (ARGS=--help)
+	@$(SETUP) $(if $(FOUND),--environment bench)
+	@$(BENCH_BIN)/python -m benchmark.run $(ARGS)
 
-clean:  ## remove .venv and what the tools leave behind
-	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache test_output *.egg-info
+# The benchmark's own packages fit the lessons': one environment holds both.
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+    --generate-hashes --custom-compile-command 'make lock'
+
+lock: setup  ## compile each requirements.in to a requirements.txt (ARGS=--upgrade for newer versions)
+	@$(COMPILE) --output-file requirements.txt $(ARGS) requirements.in
+	@$(COMPILE) --output-file benchmark/requirements.txt $(ARGS) -c requirements.txt benchmark/requirements.in
+
+clean:  ## remove .venv, .venv-bench and what the tools leave behind
+	rm -rf .venv .venv-bench .pytest_cache .ruff_cache .mypy_cache test_output *.egg-info

@@ -32,6 +32,7 @@ def load(name: str) -> ModuleType:
     return module
 
 
+BENCH_LOCK = "benchmark/requirements.txt"
 setup = load("setup")
 lab = load("lab")
 
@@ -46,8 +47,9 @@ def python(version: str = "3.12.1", **changes: object) -> "setup.Python":
 def checkout(tmp_path: Path) -> Path:
     """Make a folder with what the stamp looks at, and an environment that is ready."""
     root = tmp_path / "checkout"
-    (root / "tools").mkdir(parents=True)
-    for name in setup.INPUTS:
+    for folder in ("tools", "benchmark"):
+        (root / folder).mkdir(parents=True)
+    for name in (*setup.INPUTS, BENCH_LOCK):
         (root / name).write_text(f"stands for {name}\n")
     venv.create(root / ".venv", symlinks=os.name != "nt")
     setup.write_stamp(root / ".venv", setup.fingerprint(root, inside(root)))
@@ -222,6 +224,21 @@ def test_the_stamp_is_written_last(checkout: Path, monkeypatch: pytest.MonkeyPat
     assert "--no-deps" in own
 
 
+def test_the_benchmark_has_an_environment_of_its_own(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = []
+    monkeypatch.setattr(setup, "run", lambda command, folder: ran.append((command, folder)))
+    assert setup.judge(checkout, name="bench") == ("make", "there is no .venv-bench yet")
+    (checkout / ".venv").rename(checkout / ".venv-bench")
+    setup.fill(checkout, "bench")
+    assert setup.judge(checkout, name="bench") == ("ready", "")
+    assert ran[0][0][-4:] == ["-r", "requirements.txt", "-r", BENCH_LOCK]
+    assert {folder for _, folder in ran} == {checkout / ".venv-bench"}
+    (checkout / BENCH_LOCK).write_text("something else\n")
+    assert setup.judge(checkout, name="bench") == ("update", f"changed: {BENCH_LOCK}")
+
+
 def test_a_step_that_fails_leaves_the_environment_unfinished(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -287,9 +304,9 @@ def test_an_error_is_one_line_and_a_failing_exit_code(
 # The lock
 
 
-def locked() -> dict[str, str]:
-    """Return each locked package's block of text by its name."""
-    text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+def locked(folder: Path) -> dict[str, str]:
+    """Return each package's block of text in a folder's lock, by its name."""
+    text = (folder / "requirements.txt").read_text(encoding="utf-8")
     blocks = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]
     return {block.split("==")[0]: block for block in blocks}
 
@@ -299,13 +316,22 @@ def named(requirement: str) -> str:
     return re.split(r"[^A-Za-z0-9_.-]", requirement)[0].lower().replace("_", "-")
 
 
-def test_the_lock_holds_every_direct_dependency_and_its_hashes() -> None:
-    lines = (ROOT / "requirements.in").read_text(encoding="utf-8").splitlines()
+@pytest.mark.parametrize("folder", [ROOT, ROOT / "benchmark"], ids=["lessons", "benchmark"])
+def test_the_lock_holds_every_direct_dependency_and_its_hashes(folder: Path) -> None:
+    lines = (folder / "requirements.in").read_text(encoding="utf-8").splitlines()
     direct = [line for line in lines if line and not line.startswith("#")]
     assert [line for line in direct if not line.partition("#")[2].strip()] == []  # the reasons
-    packages = locked()
+    packages = locked(folder)
     assert {named(line) for line in direct} <= set(packages)
     assert [name for name, block in packages.items() if "--hash=sha256:" not in block] == []
+
+
+def test_both_locks_agree() -> None:
+    lessons, bench = locked(ROOT), locked(ROOT / "benchmark")
+    both = [name for name in bench if name in lessons]
+    assert len(both) > 3
+    versions = [[lock[name].split("\\")[0] for name in both] for lock in (lessons, bench)]
+    assert versions[0] == versions[1], "run `make lock`"
 
 
 def test_what_the_helpers_need_is_among_the_requirements() -> None:
@@ -350,6 +376,7 @@ def test_make_alone_lists_every_verb() -> None:
         ("notebooks", "tools/regenerate.py"),
         ("lint", "ruff check"),
         ("data", "data_samples/build.py"),
+        ("bench", "-m benchmark.run"),
         ("lock", "pip compile"),
     ],
 )

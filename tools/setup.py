@@ -2,7 +2,8 @@
 
 `make` runs this before each verb; without make, run it by hand: ``python tools/setup.py``.
 It needs nothing but Python, and says what it does in a line each. What it leaves behind is all
-inside .venv: delete that folder and nothing is left.
+inside .venv: delete that folder and nothing is left. (``--environment bench`` makes .venv-bench
+in the same way, with what the benchmark needs as well.)
 
 The last thing written is a stamp: which files, which Python and which place the environment was
 made for. While the stamp holds, a run ends at once. Where it does not:
@@ -38,7 +39,12 @@ MACHINES = (  # those that TensorFlow has builds for
     ("Darwin", "arm64"),
     ("Windows", "AMD64"),
 )
-INPUTS = ("requirements.txt", "pyproject.toml", "tools/setup.py")
+ENVIRONMENTS = {  # name: folder, and the locks of what is installed in it
+    "lessons": (".venv", ("requirements.txt",)),
+    "bench": (".venv-bench", ("requirements.txt", "benchmark/requirements.txt")),
+}
+OTHER_INPUTS = ("pyproject.toml", "tools/setup.py")
+INPUTS = ENVIRONMENTS["lessons"][1] + OTHER_INPUTS
 SPACE = 4 * 1024**3  # bytes: .venv takes three quarters of it, pip the rest while it works
 STAMP = "set-up.json"
 LOG = "set-up.log"
@@ -196,10 +202,12 @@ def venv_python(venv: Path) -> Path:
     return venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
-def fingerprint(root: Path, python: Python) -> Dict[str, str]:
+def fingerprint(root: Path, python: Python, name: str = "lessons") -> Dict[str, str]:
     """Describe what an environment is made for; any difference means that it is out of date."""
-    marks = {name: hashlib.sha256((root / name).read_bytes()).hexdigest() for name in INPUTS}
-    marks.update(place=str(root / ".venv"), python=python.version, home=python.path)
+    folder, locks = ENVIRONMENTS[name]
+    inputs = locks + OTHER_INPUTS
+    marks = {path: hashlib.sha256((root / path).read_bytes()).hexdigest() for path in inputs}
+    marks.update(place=str(root / folder), python=python.version, home=python.path)
     return marks
 
 
@@ -219,7 +227,7 @@ def write_stamp(venv: Path, stamp: Dict[str, str]) -> None:
     new.replace(venv / STAMP)
 
 
-def judge(root: Path, wanted: Optional[Python] = None) -> Tuple[str, str]:
+def judge(root: Path, wanted: Optional[Python] = None, name: str = "lessons") -> Tuple[str, str]:
     """Say what is to be done about the environment.
 
     Parameters
@@ -227,7 +235,10 @@ def judge(root: Path, wanted: Optional[Python] = None) -> Tuple[str, str]:
     root : Path
         The checkout.
     wanted : Python, optional
-        The Python that was asked for by name; without it, the one in .venv is kept if it fits.
+        The Python that was asked for by name; without it, the one that is in the environment is
+        kept if it fits.
+    name : str
+        The environment, as in `ENVIRONMENTS`.
 
     Returns
     -------
@@ -239,32 +250,34 @@ def judge(root: Path, wanted: Optional[Python] = None) -> Tuple[str, str]:
     Raises
     ------
     SetupError
-        .venv is something that this file did not make and that cannot be used.
+        Its folder is something that this file did not make and that cannot be used.
     """
-    venv = root / ".venv"
+    folder = ENVIRONMENTS[name][0]
+    venv = root / folder
     if not venv.exists() and not venv.is_symlink():
-        return "make", "there is no .venv yet"
+        return "make", "there is no {} yet".format(folder)
     stamp = read_stamp(venv)
     inside = probe([str(venv_python(venv))])
     if stamp is None:
         if inside is not None and inside.fits and inside.version == (wanted or inside).version:
-            return "update", ".venv was made by hand"
+            return "update", folder + " was made by hand"
         if (venv / LOG).exists() or (venv.is_dir() and not any(venv.iterdir())):
             return "make", "the last run did not finish"
         raise SetupError("{} is in the way: move it or delete it".format(venv))
     if "unfinished" in stamp:
         return "make", "the last run did not finish"
     if stamp.get("place") != str(venv):
-        return "make", ".venv was moved here from {}".format(stamp.get("place"))
+        return "make", "{} was moved here from {}".format(folder, stamp.get("place"))
     if inside is None:
-        return "make", "the Python in .venv does not run any more"
+        return "make", "the Python in {} does not run any more".format(folder)
     if inside.version != stamp.get("python"):
-        return "make", ".venv was made with Python {}, now {}".format(
-            stamp.get("python"), inside.version
+        return "make", "{} was made with Python {}, now {}".format(
+            folder, stamp.get("python"), inside.version
         )
     if wanted is not None and wanted.version != inside.version:
-        return "make", "PYTHON is {}, .venv has {}".format(wanted.version, inside.version)
-    changed = [name for name, mark in fingerprint(root, inside).items() if stamp.get(name) != mark]
+        return "make", "PYTHON is {}, {} has {}".format(wanted.version, folder, inside.version)
+    marks = fingerprint(root, inside, name)
+    changed = [path for path, mark in marks.items() if stamp.get(path) != mark]
     if changed:
         return "update", "changed: " + ", ".join(changed)
     return "ready", ""
@@ -274,7 +287,7 @@ def judge(root: Path, wanted: Optional[Python] = None) -> Tuple[str, str]:
 
 
 def own_environment() -> Dict[str, str]:
-    """Return the environment variables less those that would lead pip out of .venv."""
+    """Return the environment variables less those that would lead pip out of the environment."""
     strays = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_REQUIRE_HASHES", "PYTHONHOME")
     kept = {name: value for name, value in os.environ.items() if name not in strays}
     kept.update(PIP_USER="0", PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1")
@@ -343,7 +356,7 @@ def explain(output: str, code: int) -> str:
         Its exit code.
     """
     if re.search(r"No space left on device|Errno 28|not enough space", output):
-        return "the disk is full: .venv needs about 4 GB"
+        return "the disk is full: an environment needs about 4 GB"
     if re.search(
         r"NewConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|ProxyError|SSLError|"
         r"ConnectionResetError|Max retries exceeded|Could not fetch URL|Network is unreachable",
@@ -370,47 +383,52 @@ def room(root: Path) -> None:
         )
 
 
-def make(root: Path, python: Python) -> None:
+def make(root: Path, python: Python, name: str = "lessons") -> None:
     """Make an empty environment in the place of what is there.
 
     Raises
     ------
     SetupError
-        There is too little room, or venv failed; .venv is left marked as unfinished.
+        There is too little room, or venv failed; the folder is left marked as unfinished.
     """
-    venv = root / ".venv"
+    folder = ENVIRONMENTS[name][0]
+    venv = root / folder
     room(root)
     if venv.is_symlink():
         venv.unlink()
     elif venv.exists():
-        with step("removing the old .venv"):
+        with step("removing the old " + folder):
             shutil.rmtree(str(venv))
     venv.mkdir()
     write_stamp(venv, UNFINISHED)
-    with step("making .venv with Python {} at {}".format(python.version, python.path)):
+    with step("making {} with Python {} at {}".format(folder, python.version, python.path)):
         run([python.path, "-I", "-m", "venv", str(venv)], venv)
 
 
-def fill(root: Path) -> None:
-    """Install what the lock names, and the helpers, in the environment; then stamp it.
+def fill(root: Path, name: str = "lessons") -> None:
+    """Install what its locks name, and the helpers, in the environment; then stamp it.
 
     Raises
     ------
     SetupError
-        A step failed; .venv is left marked as unfinished.
+        A step failed; the folder is left marked as unfinished.
     """
-    venv = root / ".venv"
+    folder, locks = ENVIRONMENTS[name]
+    venv = root / folder
     write_stamp(venv, UNFINISHED)
     inside = str(venv_python(venv))
     # -I: no PYTHON… variable of the user's reaches these, PYTHONDONTWRITEBYTECODE among them.
     pip = [inside, "-I", "-m", "pip", "install", "--progress-bar=off", "--no-compile"]
-    lock = (root / "requirements.txt").read_text(encoding="utf-8")
-    with step("installing {} packages, some minutes the first time".format(lock.count("=="))):
-        run([*pip, "--require-hashes", "--only-binary=:all:", "-r", "requirements.txt"], venv)
+    listed = set()  # what two locks hold, both pin to the same version
+    for lock in locks:
+        listed.update(re.findall(r"^[^ #=]+==", (root / lock).read_text("utf-8"), re.MULTILINE))
+    wanted = [part for lock in locks for part in ("-r", lock)]
+    with step("installing {} packages, some minutes the first time".format(len(listed))):
+        run([*pip, "--require-hashes", "--only-binary=:all:", *wanted], venv)
     with step("installing the helpers from this checkout"):
         run([*pip, "--no-deps", "--no-build-isolation", "--no-index", "--editable", "."], venv)
-    for name, content in JUPYTER.items():
-        path = venv / name
+    for file, content in JUPYTER.items():
+        path = venv / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content, indent=1), encoding="utf-8")
     with step("compiling them, so that TensorFlow starts twice as fast"):
@@ -423,7 +441,7 @@ def fill(root: Path) -> None:
     final = probe([inside])
     if final is None:
         raise SetupError("the Python that was just put in {} does not run".format(venv))
-    write_stamp(venv, fingerprint(root, final))
+    write_stamp(venv, fingerprint(root, final, name))
 
 
 def main() -> int:
@@ -432,17 +450,21 @@ def main() -> int:
     parser.add_argument(
         "--this-python", action="store_true", help="use the Python that runs this, and no other"
     )
-    only_this = parser.parse_args().this_python
+    parser.add_argument(
+        "--environment", choices=sorted(ENVIRONMENTS), default="lessons", help="what to set up"
+    )
+    options = parser.parse_args()
+    only_this, name = options.this_python, options.environment
     try:
         wanted = choose(only_this) if only_this else None
-        verdict, why = judge(ROOT, wanted)
+        verdict, why = judge(ROOT, wanted, name)
         if verdict == "ready":
             return 0
         say(why)
         start = time.monotonic()
         if verdict == "make":
-            make(ROOT, wanted or choose(only_this))
-        fill(ROOT)
+            make(ROOT, wanted or choose(only_this), name)
+        fill(ROOT, name)
         say("ready after {:.0f} s".format(time.monotonic() - start))
         return 0
     except SetupError as error:

@@ -1,0 +1,192 @@
+"""Proof that an epoch held what it should have held: a pipeline that drops work is fast too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from benchmark.cases import BATCH, Case
+
+__all__ = [
+    "Proof",
+    "ProofError",
+    "check_epoch",
+    "check_pair",
+    "check_strength",
+    "largest_difference",
+]
+
+# How far a contender's augmentation may move the pixels less, or more, than the textbook's does.
+STRENGTH_TOLERANCE = 0.15
+
+
+class ProofError(ValueError):
+    """An epoch did not hold what it should have; one line says what."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What an epoch was found to hold.
+
+    Parameters
+    ----------
+    samples : int
+        Samples in it, each row once.
+    strength : float
+        Mean absolute difference of an augmented picture to its file, on a scale of 0–255.
+    """
+
+    samples: int
+    strength: float
+
+
+def check_epoch(
+    batches: Iterable[Any], case: Case, kept: list[tuple[np.ndarray, ...]], keep: int
+) -> Proof:
+    """Go through one epoch and say what it held.
+
+    Parameters
+    ----------
+    batches : iterable
+        Of ``(pictures, rows)``: a tuple with an array of shape (batch, height, width, 3) for each
+        picture of a sample, and an array of whole numbers of shape (batch,).
+    case : Case
+        What they should be.
+    kept : list
+        The first `keep` batches are put here, flat: the rows, then each picture.
+    keep : int
+        How many to keep.
+
+    Returns
+    -------
+    Proof
+
+    Raises
+    ------
+    ProofError
+        For a batch of another shape or dtype or with values outside 0–1, and for an epoch in
+        which a row is missing, comes twice or is unknown.
+    """
+    seen = np.zeros(case.rows, int)
+    moved = []
+    for number, (pictures, rows) in enumerate(batches):
+        arrays = [np.asarray(picture) for picture in pictures]
+        rows = np.asarray(rows)
+        _check_batch(number, arrays, rows, case)
+        np.add.at(seen, rows, 1)
+        for paths, array in zip(case.paths, arrays, strict=True):
+            plain = np.stack([_read(paths[row]) for row in rows])
+            moved.append(np.abs(array * 255 - plain).mean(axis=(1, 2, 3)))
+        if number < keep:
+            kept.append((rows.copy(), *(array.copy() for array in arrays)))
+    _check_rows(seen)
+    return Proof(int(seen.sum()), float(np.concatenate(moved).mean()))
+
+
+def _check_batch(number: int, arrays: Sequence[np.ndarray], rows: np.ndarray, case: Case) -> None:
+    where = f"batch {number}"
+    if len(arrays) != len(case.folders):
+        raise ProofError(f"{where}: expected {len(case.folders)} pictures, found {len(arrays)}")
+    if rows.ndim != 1 or rows.dtype.kind not in "iu" or not 1 <= len(rows) <= BATCH:
+        raise ProofError(
+            f"{where}: expected up to {BATCH} row numbers, found {rows.dtype} of shape {rows.shape}"
+        )
+    if rows.min() < 0 or rows.max() >= case.rows:
+        raise ProofError(
+            f"{where}: expected rows from 0 to {case.rows - 1}, found {rows.min()} to {rows.max()}"
+        )
+    for array in arrays:
+        expected = (len(rows), *case.shape)
+        if array.shape != expected:
+            raise ProofError(f"{where}: expected pictures of shape {expected}, found {array.shape}")
+        if array.dtype != np.float32:
+            raise ProofError(f"{where}: expected float32, found {array.dtype}")
+        low, high = float(array.min()), float(array.max())
+        if not (-1e-6 <= low <= high <= 1 + 1e-6):  # false for NaN too
+            raise ProofError(f"{where}: expected values from 0 to 1, found {low:.3g} to {high:.3g}")
+
+
+def _check_rows(seen: np.ndarray) -> None:
+    missing, repeated = np.flatnonzero(seen == 0), np.flatnonzero(seen > 1)
+    if len(missing) or len(repeated):
+        found = [f"{len(missing)} missing (row {missing[0]} …)"] * bool(len(missing))
+        found += [f"{len(repeated)} more than once (row {repeated[0]} …)"] * bool(len(repeated))
+        raise ProofError(f"epoch: expected each of {len(seen)} rows once, found {', '.join(found)}")
+
+
+def _read(path: str) -> np.ndarray:
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+def check_pair(one: np.ndarray, other: np.ndarray) -> None:
+    """Refuse two batches, made of the same files, that were not augmented alike.
+
+    Parameters
+    ----------
+    one, other : numpy.ndarray
+        The first and the second picture of each sample, values from 0 to 1.
+
+    Raises
+    ------
+    ProofError
+        If they differ by more than half a grey level.
+    """
+    difference = float(np.abs(one - other).max()) * 255
+    if not difference <= 0.5:
+        raise ProofError(
+            f"pairs: expected one transform for both pictures of a sample, found a difference of "
+            f"{difference:.0f} grey levels between two that were given the same file"
+        )
+
+
+def check_strength(found: float, textbook: float) -> None:
+    """Refuse a contender that augments less or more than the textbook pipeline.
+
+    It also finds rows that do not belong to their pictures: those differ far more.
+
+    Parameters
+    ----------
+    found, textbook : float
+        `Proof.strength` of the contender and of the textbook pipeline.
+
+    Raises
+    ------
+    ProofError
+        If they differ by more than the tolerance.
+    """
+    if not abs(found / textbook - 1) <= STRENGTH_TOLERANCE:
+        raise ProofError(
+            f"augmentation: expected a mean change of {textbook:.1f} grey levels as in the "
+            f"textbook pipeline, found {found:.1f}"
+        )
+
+
+def largest_difference(
+    found: Sequence[Sequence[np.ndarray]], textbook: Sequence[Sequence[np.ndarray]]
+) -> float:
+    """Return the largest difference of two series of batches, on a scale of 0–255.
+
+    Parameters
+    ----------
+    found, textbook : sequence of batches
+        Batches as `check_epoch` keeps them.
+
+    Raises
+    ------
+    ProofError
+        If there are not as many, or their rows are not in the same order.
+    """
+    if len(found) != len(textbook) or not found:
+        raise ProofError(f"pixels: expected {len(textbook)} batches, found {len(found)}")
+    largest = 0.0
+    for number, (ours, theirs) in enumerate(zip(found, textbook, strict=True)):
+        if not np.array_equal(ours[0], theirs[0]):
+            raise ProofError(f"pixels: expected the textbook's rows in batch {number}, in order")
+        for one, other in zip(ours[1:], theirs[1:], strict=True):
+            largest = max(largest, float(np.abs(one - other).max()) * 255)
+    return largest

@@ -1,0 +1,228 @@
+"""A contender's own process: proves what it delivers, then waits to be asked for rounds.
+
+The parent writes one JSON object a line to standard input and reads one line a question from what
+was standard output. What libraries print goes to standard error, which the parent keeps in a file.
+The process ends when its input does, and takes every process of its session with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from benchmark.cases import Case
+from benchmark.contenders import CONTENDERS, Entry
+from benchmark.proof import ProofError, check_epoch, check_pair
+
+__all__ = ["Work", "load_batches", "main", "save_batches"]
+
+KEPT_BATCHES = 4  # of each of two epochs, for the comparison of pixels
+
+
+class Work:
+    """One contender and the answers to the parent's questions.
+
+    Parameters
+    ----------
+    entry : Entry
+        The contender; loaded here.
+    case : Case
+        What it delivers.
+    kept : Path
+        Where the first batches of its first two epochs are put.
+    """
+
+    def __init__(self, entry: Entry, case: Case, kept: Path) -> None:
+        self.entry = entry
+        self.case = case
+        self.kept = kept
+        self.contender = entry.load()(case)
+        self.epochs = 0
+        self._rest()
+
+    def prove(self) -> dict[str, Any]:
+        """Check two epochs, keep their first batches, and time a third to warm up."""
+        batches: list[tuple[np.ndarray, ...]] = []
+        answer: dict[str, Any] = {}
+        for number in range(2):
+            if self.entry.kind == "limit":
+                self._run(1)
+            else:
+                keep = KEPT_BATCHES if self.entry.same_pixels else 0
+                proof = check_epoch(self.contender.epoch(), self.case, batches, keep)
+                self.epochs += 1
+                answer |= dataclasses.asdict(proof)
+            if number == 0:
+                answer["memory"] = memory()
+        save_batches(self.kept, batches)
+        answer["epoch"] = self._run(1)
+        return answer | {"epochs": self.epochs}
+
+    def round(self, epochs: int) -> dict[str, Any]:
+        """Run so many whole epochs, and say how long they took."""
+        idle, waited = cpu_seconds() - self._used, time.perf_counter() - self._since
+        if getattr(self.contender, "lead_in", False):
+            self._run(1)
+        seconds = self._run(epochs)
+        return {
+            "seconds": seconds,
+            "epochs": self.epochs,
+            "memory": memory(),
+            "idle": idle / waited if waited > 1 else 0.0,  # after less, it is bookkeeping
+        }
+
+    def pair(self) -> dict[str, Any]:
+        """Check that both pictures of a sample are augmented alike.
+
+        A sample is given the same file twice: it must come out as two equal pictures. Asked last,
+        because it needs a second contender.
+        """
+        if self.entry.kind != "limit" and len(self.case.folders) > 1:
+            twin = dataclasses.replace(self.case, folders=self.case.folders[:1] * 2)
+            for pictures, _ in itertools.islice(self.entry.load()(twin).epoch(), 2):
+                check_pair(*(np.asarray(picture) for picture in pictures))
+        return {}
+
+    def answer(self, question: dict[str, Any]) -> dict[str, Any]:
+        """Answer one question; an error is an answer too."""
+        try:
+            asked = {"prove": self.prove, "round": self.round, "pair": self.pair}
+            found = asked[question.pop("do")](**question)
+            self._rest()
+            return found
+        except Exception as error:
+            print(f"{type(error).__name__}: {error}", file=sys.stderr)
+            return {"error": one_line(error)}
+
+    def _rest(self) -> None:
+        """Note what has been used so far: from now on this process should use nothing."""
+        self._used, self._since = cpu_seconds(), time.perf_counter()
+
+    def _run(self, epochs: int) -> float:
+        rows = 0
+        start = time.perf_counter()
+        for _ in range(epochs):
+            for _, batch_rows in self.contender.epoch():
+                rows += int(batch_rows.shape[0])
+        seconds = time.perf_counter() - start
+        self.epochs += epochs
+        expected = self.case.rows * epochs
+        if rows != expected:
+            raise ProofError(f"round: expected {expected} samples, found {rows}")
+        return seconds
+
+
+def save_batches(path: Path, batches: list[tuple[np.ndarray, ...]]) -> None:
+    """Write batches to one file.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in ``.npz``.
+    batches : list
+        As `benchmark.proof.check_epoch` keeps them.
+    """
+    named = {
+        f"{number} {part}": array
+        for number, batch in enumerate(batches)
+        for part, array in enumerate(batch)
+    }
+    np.savez(path, **named)
+
+
+def load_batches(path: Path) -> list[tuple[np.ndarray, ...]]:
+    """Read what `save_batches` wrote."""
+    batches: dict[int, list[np.ndarray]] = {}
+    with np.load(path) as stored:
+        for name in stored.files:
+            batches.setdefault(int(name.split()[0]), []).append(stored[name])
+    return [tuple(batches[number]) for number in sorted(batches)]
+
+
+def family() -> list[psutil.Process]:
+    """Return this process and all that it started, and they, and so on."""
+    this = psutil.Process()
+    return [this, *this.children(recursive=True)]
+
+
+def cpu_seconds() -> float:
+    """Return the processor time that this process and those below it have used."""
+    used = 0.0
+    for process in family():
+        with contextlib.suppress(psutil.Error):
+            times = process.cpu_times()
+            used += times.user + times.system
+    return used
+
+
+def memory() -> int:
+    """Return the peak resident memory of this process, and what those below it add, in bytes.
+
+    Pages that a process shares with the one that it was split off from count once.
+    """
+    this, *below = family()
+    total = peak(this)
+    for process in below:
+        with contextlib.suppress(psutil.Error):
+            total += process.memory_full_info().uss
+    return total
+
+
+def peak(this: psutil.Process) -> int:
+    """Return the most resident memory that this process has had so far, in bytes."""
+    status = Path("/proc/self/status")
+    if status.exists():  # getrusage would count what the parent had before the split
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    if os.name == "nt":
+        return int(this.memory_info().peak_wset)
+    import resource
+
+    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)  # macOS: bytes
+
+
+def one_line(error: BaseException) -> str:
+    """Return what an error says, cut to a line; its type's name where it is not ours."""
+    text = " ".join(str(error).split())[:300]
+    return text if isinstance(error, ProofError) else f"{type(error).__name__}: {text}"
+
+
+def main(arguments: list[str]) -> None:
+    """Serve the parent until it closes the pipe.
+
+    Parameters
+    ----------
+    arguments : list of str
+        The contender's name, the case as JSON, and the file for its first batches.
+    """
+    name, case, kept = arguments
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    try:
+        work = Work(CONTENDERS[name], Case.from_json(case), Path(kept))
+        first: dict[str, Any] = {}
+    except Exception as error:
+        first = {"error": one_line(error)}
+    print(json.dumps(first), file=answers, flush=True)
+    if not first:
+        for line in sys.stdin:
+            print(json.dumps(work.answer(json.loads(line))), file=answers, flush=True)
+        with contextlib.suppress(Exception):
+            getattr(work.contender, "close", lambda: None)()
+    if hasattr(os, "killpg") and os.getpgid(0) == os.getpid():
+        os.killpg(0, signal.SIGKILL)  # nothing that was started here is left behind
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
