@@ -330,7 +330,7 @@ def test_both_locks_agree() -> None:
     lessons, bench = locked(ROOT), locked(ROOT / "benchmark")
     both = [name for name in bench if name in lessons]
     assert len(both) > 3
-    versions = [[lock[name].split("\\")[0] for name in both] for lock in (lessons, bench)]
+    versions = [[lock[name].split()[0] for name in both] for lock in (lessons, bench)]
     assert versions[0] == versions[1], "run `make lock`"
 
 

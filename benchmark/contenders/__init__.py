@@ -77,6 +77,25 @@ CONTENDERS = {
         Entry(TEXTBOOK, "textbook", "textbook", "textbook:Textbook", same_pixels=True),
         Entry("prefetch", "textbook + prefetch", "rung", "textbook:Prefetch", _DISK, (), True),
         Entry("per-sample", "generator of samples", "rung", "textbook:PerSample", _DISK),
+        Entry("keras-layers", "Keras layers", "alternative", "keras_layers:KerasLayers"),
+        Entry(
+            "pydataset",
+            "PyDataset + albumentations",
+            "alternative",
+            "pydataset:PyDatasetAlbumentations",
+            needs=("cv2", "albumentations"),
+        ),
+        Entry(
+            "grain", "Grain + OpenCV", "alternative", "grain_opencv:Grain", needs=("cv2", "grain")
+        ),
+        Entry(
+            "pytorch",
+            "PyTorch DataLoader + OpenCV",
+            "alternative",
+            "pytorch:PyTorch",
+            needs=("cv2", "torch"),
+        ),
+        Entry("tf-graph", "tf.data, warp in the graph", "alternative", "tf_graph:TensorFlowGraph"),
         Entry("decode", "decode only", "limit", "limits:Decode", _DISK, _CV2),
         Entry("decode-warp", "decode and warp only", "limit", "limits:DecodeWarp", _DISK, _CV2),
         Entry("warp", "warp only", "limit", "limits:Warp", _MEMORY, _CV2),
