@@ -14,6 +14,8 @@ from helpers.contract.models import ModelFacts
 from helpers.contract.nests import list_of_samples, with_arrays, wrapped
 from helpers.datasets import leaves
 
+_NUMBERS = ("int", "uint", "float", "bool")
+
 ERROR, WARNING, NOT_CHECKED = "error", "warning", "not checked"
 
 
@@ -48,11 +50,13 @@ class Leaf:
     """Shape (None for each open axis; None as a whole where unknown) and dtype of a leaf.
 
     The kind is ``"dense"``, ``"ragged"``, ``"sparse"``, ``"dataset"``, or ``"none"`` for None.
+    The first axis of an array is taken to be open; its length there is `first`.
     """
 
     shape: tuple[int | None, ...] | None
     dtype: str
     kind: str = "dense"
+    first: int | None = None
 
 
 @dataclass
@@ -122,12 +126,16 @@ def leaf_of(part: Any) -> Leaf:
     if isinstance(part, bool | int | float | str):
         shape, dtype = np.shape(part), np.asarray(part).dtype
     name = getattr(dtype, "name", str(dtype))
+    if dtype is None and hasattr(part, "dtypes"):  # a table: one dtype a column
+        plain = all(str(column).lower().startswith(_NUMBERS) for column in part.dtypes)
+        name = "float64" if plain else "object"
+    first = None
     name = "string" if name.startswith(("str", "bytes")) else name
     if isinstance(shape, tf.TensorShape):
         shape = None if shape.rank is None else tuple(shape.as_list())
-    elif shape is not None:
-        shape = (None, *shape[1:]) if len(shape) else ()
-    return Leaf(shape, name, kind)
+    elif shape is not None and len(shape):
+        first, shape = shape[0], (None, *shape[1:])
+    return Leaf(shape, name, kind, first)
 
 
 def _value(part: Any) -> np.ndarray | None:

@@ -73,10 +73,18 @@ def lacks_batch_axis(leaf: Leaf, slot: Slot) -> bool:
     """Say whether a leaf is one sample of an input, without the batch axis."""
     if leaf.kind != "dense" or leaf.shape is None or slot.shape is None:
         return False
-    if len(leaf.shape) != len(slot.shape) - 1 or not agree(leaf.shape, slot.shape[1:]):
+    if len(leaf.shape) != len(slot.shape) - 1 or is_text(leaf.dtype) != is_text(slot.dtype):
+        return False
+    found = leaf.shape if leaf.first is None else (leaf.first, *leaf.shape[1:])
+    if any(wanted not in (None, size) for size, wanted in zip(found, slot.shape[1:], strict=True)):
         return False
     # Keras itself adds the last axis to a batch of numbers.
     return slot.shape[-1] != 1 or not agree(leaf.shape, slot.shape[:-1])
+
+
+def is_text(dtype: str) -> bool:
+    """Say whether a dtype is that of texts."""
+    return dtype in ("string", "object")
 
 
 def not_batched(facts: Facts) -> bool:

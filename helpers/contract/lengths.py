@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from helpers.contract.facts import ERROR, NOT_CHECKED, WARNING, Facts, Finding, leaf_of
-from helpers.contract.fitting import show_shape
+from helpers.contract.facts import ERROR, NOT_CHECKED, WARNING, Facts, Finding, facts_of, leaf_of
+from helpers.contract.fitting import not_batched, show_shape
 from helpers.contract.looking import Source
 from helpers.contract.nests import wrapped
 from helpers.datasets import leaves
@@ -17,7 +17,9 @@ def _length(facts: Facts) -> Iterator[Finding]:
     if source.problem is not None and source.kind != "tf.data":
         return
     if 0 in (source.length, source.counted):
-        yield Finding(ERROR, "dataset", "no batch", "1 or more", "does the generator yield at all?")
+        change = "does the generator yield at all?"
+        change = "what does len() of it count?" if source.kind == "PyDataset" else change
+        yield Finding(ERROR, "dataset", "no batch", "1 or more", change)
     elif source.endless and steps is None:
         if source.problem is None:
             change = "pass steps_per_epoch=<batches in an epoch>"
@@ -135,7 +137,7 @@ def _validation(facts: Facts) -> Iterator[Finding]:
     both = (facts.source.element, source.element)
     if "arrays" in (facts.source.kind, source.kind) or None in [type(part) for part in both]:
         return
-    if both[0] is None or both[1] is None:
+    if both[0] is None or both[1] is None or not_batched(facts_of(source, facts.model)):
         return
     outlines = [_outline(part) for part in both]
     if outlines[0] != outlines[1]:
@@ -158,9 +160,13 @@ def _what_is_unknown(facts: Facts) -> Iterator[Finding]:
     model = facts.model
     if model.inputs is None:
         found = f"{model.kind}: names and shapes of its inputs are not known before it is built"
+        if model.input_kind == "nested":
+            found = f"{model.kind}: its inputs are a nest of nests, which are not compared"
         yield Finding(NOT_CHECKED, "model inputs", found)
     if model.outputs is None:
         found = f"{model.kind}: its outputs are not known before it runs"
+        if model.output_kind == "nested":
+            found = f"{model.kind}: its outputs are a nest of nests, which are not compared"
         yield Finding(NOT_CHECKED, "model outputs", found)
     if model.custom_step:
         yield Finding(NOT_CHECKED, "train_step", "the model's own: what it reads is not known")

@@ -112,11 +112,17 @@ def look(dataset: Any, *, batch: Any = None, whole_pass: bool = False) -> Source
         found = f"a {type(dataset).__name__} with datasets in it"
         change = "tf.data.Dataset.zip(((input, input), targets)) makes one of them"
         source.problem = (found, "one dataset of (inputs, targets)", change)
+    elif isinstance(dataset, list) and len(dataset) > 1 and all(map(_is_batch, dataset)):
+        source = Source("batches", unseen="fit does not take a list of batches")
+        change = "datasets.from_batches(lambda: batches, length=len(batches))"
+        source.problem = (f"a list of {len(dataset)} batches", _WANTED, change)
     elif _is_arrays(dataset):
         source = _look_at_arrays(dataset)
     else:
         source = Source("unknown", unseen=f"fit does not take a {type(dataset).__name__}")
         change = "write a generator function that yields whole batches, and datasets.from_batches"
+        if type(dataset).__name__ in ("OwnedIterator", "NumpyIterator"):
+            change = "pass the dataset itself"
         source.problem = (f"a {type(dataset).__name__}", _WANTED, change)
     if batch is not None:
         source.batches, source.unseen = {"batch": batch}, ""
@@ -144,6 +150,8 @@ def _look_at_dataset(dataset: tf.data.Dataset, read: bool, whole_pass: bool) -> 
         # take() ends anything, and a zip ends with its shortest part.
         source.endless &= not cut and roots == len(generators) == 1
         source.raises &= not cut
+    if not generators and source.length is None and not source.endless:
+        source.ends = all(_has_end(part) for part in chain)
     source.ends &= not repeated
     used_up = functions.used_up(reachable)
     if source.problem or not read:
@@ -166,6 +174,14 @@ def _look_at_dataset(dataset: tf.data.Dataset, read: bool, whole_pass: bool) -> 
     with put_back(reachable):
         _read(dataset, source, whole_pass)
     return source
+
+
+def _has_end(part: tf.data.Dataset) -> bool:
+    """Say whether this part of a chain cannot go on for ever by itself."""
+    if not part._inputs():
+        files = type(part).__name__.startswith(("TFRecord", "TextLine", "FixedLength"))
+        return files or int(part.cardinality()) >= 0
+    return "repeat" not in functions.names_in(function_of(part))
 
 
 def _read(dataset: Iterable[Any], source: Source, whole_pass: bool) -> None:
@@ -269,6 +285,10 @@ def _look_at_numbered(dataset: Any, read: bool) -> Source:
             return source
     source.element = source.batches["first batch"]
     return source
+
+
+def _is_batch(part: Any) -> bool:
+    return isinstance(part, tuple) and len(part) in (2, 3) and _is_arrays(part)
 
 
 def _is_arrays(dataset: Any) -> bool:

@@ -13,7 +13,10 @@ __all__ = ["LossKind", "ModelFacts", "Slot", "facts_of_model"]
 
 @dataclass(frozen=True)
 class Slot:
-    """An input or an output: its name, shape with the batch axis, dtype; what makes its values."""
+    """An input or an output: its name, shape with the batch axis, dtype; what makes its values.
+
+    Of an input that goes straight into an Embedding, the size of that one's vocabulary too.
+    """
 
     name: str
     shape: tuple[int | None, ...] | None
@@ -22,6 +25,7 @@ class Slot:
     activation: str = ""
     keyed: bool = False
     nested: bool = False
+    vocabulary: int | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,9 @@ _ELEMENTWISE = {
     "log_cosh",
     "binary_crossentropy",
     "binary_focal_crossentropy",
+    "kl_divergence",
+    "poisson",
+    "cosine_similarity",
 }
 _ON_PROBABILITIES = {
     "categorical_crossentropy",
@@ -86,6 +93,10 @@ class ModelFacts:
     def loss_of(self, slot: Slot) -> LossKind | None:
         """Return the loss of an output, or None where it has none or an unknown one."""
         return _loss_kind(self._loss_setting(slot))
+
+    def only_loss(self) -> LossKind | None:
+        """Return the loss where there is one for all; None where there are several, or none."""
+        return None if self.custom_step else _loss_kind(self.loss)
 
     def without_loss(self, slot: Slot) -> bool:
         """Say whether an output has no loss."""
@@ -132,7 +143,8 @@ def facts_of_model(model: Any) -> ModelFacts:
     facts = ModelFacts(kind or "a subclassed model")
     if hasattr(graph, "_inputs_struct"):
         facts.kind = "a functional model"
-        facts.input_kind, facts.inputs = _slots(graph._inputs_struct, None)
+        sizes = _vocabularies(graph)
+        facts.input_kind, facts.inputs = _slots(graph._inputs_struct, None, sizes)
         facts.output_kind, facts.outputs = _slots(graph._outputs_struct, graph.output_names)
     own = [type(model).train_step, type(model).compute_loss]
     facts.custom_step = own != [keras.Model.train_step, keras.Model.compute_loss]
@@ -145,21 +157,23 @@ def facts_of_model(model: Any) -> ModelFacts:
     return facts
 
 
-def _slots(struct: Any, names: list[str] | None) -> tuple[str, list[Slot] | None]:
+def _slots(
+    struct: Any, names: list[str] | None, sizes: Mapping[int, int] | None = None
+) -> tuple[str, list[Slot] | None]:
     if isinstance(struct, Mapping):
         if not all(hasattr(tensor, "shape") for tensor in struct.values()):
             return "nested", None
-        return "dict", [_slot(tensor, name, True) for name, tensor in struct.items()]
+        return "dict", [_slot(tensor, name, True, sizes) for name, tensor in struct.items()]
     if isinstance(struct, list | tuple):
         if not all(hasattr(tensor, "shape") for tensor in struct):
             return "nested", None
         names = names or [tensor.name for tensor in struct]
         kind = "sequence" if len(struct) > 1 else "single"
-        return kind, [_slot(*pair, False) for pair in zip(struct, names, strict=True)]
-    return "single", [_slot(struct, names[0] if names else struct.name, False)]
+        return kind, [_slot(*pair, False, sizes) for pair in zip(struct, names, strict=True)]
+    return "single", [_slot(struct, names[0] if names else struct.name, False, sizes)]
 
 
-def _slot(tensor: Any, name: str, keyed: bool) -> Slot:
+def _slot(tensor: Any, name: str, keyed: bool, sizes: Mapping[int, int] | None) -> Slot:
     operation = tensor._keras_history.operation
     return Slot(
         name,
@@ -168,7 +182,20 @@ def _slot(tensor: Any, name: str, keyed: bool) -> Slot:
         bool(getattr(operation, "optional", False)),
         _activation(operation),
         keyed,
+        vocabulary=(sizes or {}).get(id(tensor)),
     )
+
+
+def _vocabularies(graph: Any) -> dict[int, int]:
+    """Return the size of the vocabulary of each input that goes straight into an Embedding."""
+    found: dict[int, int] = {}
+    for layer in graph.layers:
+        if isinstance(layer, keras.layers.Embedding):
+            for node in layer._inbound_nodes:
+                for tensor in node.input_tensors:
+                    known = found.get(id(tensor), layer.input_dim)
+                    found[id(tensor)] = min(known, layer.input_dim)
+    return found
 
 
 def _activation(operation: Any) -> str:
@@ -197,7 +224,8 @@ def _loss_kind(setting: Any) -> LossKind | None:
     if isinstance(setting, keras.losses.Loss):
         words = "".join(f"_{c.lower()}" if c.isupper() else c for c in type(setting).__name__)
         logits = bool(getattr(setting, "from_logits", False))
-        return LossKind(words.lstrip("_"), logits, getattr(setting, "ignore_class", None))
+        words = words.lstrip("_").replace("k_l_d", "kl_d")
+        return LossKind(words, logits, getattr(setting, "ignore_class", None))
     module = getattr(setting, "__module__", "") or ""
     name = getattr(setting, "__name__", "")
     return LossKind(name) if module.startswith("keras") else LossKind("")

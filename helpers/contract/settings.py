@@ -83,8 +83,10 @@ def _softmax(facts: Facts) -> Iterator[Finding]:
         leaf = f"output {slot.name!r}"
         units = slot.shape[-1] if slot.shape else None
         if slot.activation == "softmax" and units == 1:
-            change = "use activation='sigmoid'"
-            yield Finding(ERROR, leaf, "softmax over one unit: always 1", "sigmoid", change)
+            wanted, change = "sigmoid", "use activation='sigmoid'"
+            if loss is not None and loss.elementwise and not loss.on_probabilities:
+                wanted, change = "no activation", "leave the activation out"
+            yield Finding(ERROR, leaf, "softmax over one unit: always 1", wanted, change)
             continue
         if loss is None or not slot.activation:
             continue

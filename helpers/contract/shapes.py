@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from helpers.contract.facts import ERROR, Facts, Finding
+from helpers.contract.facts import ERROR, WARNING, Facts, Finding
 from helpers.contract.fitting import (
     agree,
+    is_text,
     lacks_batch_axis,
     matched,
     not_batched,
@@ -34,6 +35,8 @@ def _input_shapes(facts: Facts) -> Iterator[Finding]:
         leaf = facts.leaves[path]
         if leaf.kind != "dense" or leaf.shape is None or slot.shape is None:
             continue
+        if is_text(leaf.dtype) != is_text(slot.dtype) and slot.dtype:
+            continue  # said by its dtype
         found, wanted = f"shape {show_shape(leaf.shape)}", f"shape {show_shape(slot.shape)}"
         if lacks_batch_axis(leaf, slot):
             yield Finding(ERROR, path, found, wanted, _batch_change(facts))
@@ -63,9 +66,11 @@ def _batch_change(facts: Facts) -> str:
 def _input_dtypes(facts: Facts) -> Iterator[Finding]:
     for path, slot in matched("inputs", facts.part("inputs"), facts.model.inputs):
         found = facts.leaves[path].dtype
-        text = [name in ("string", "object") for name in (found, slot.dtype)]
+        text = [is_text(name) for name in (found, slot.dtype)]
         if text[0] != text[1] and slot.dtype:
             change = "decode or look up the text first" if text[0] else "give the text itself"
+            if found == "object":
+                change = "make one array of numbers: np.stack of equal rows, or encode the texts"
             yield Finding(ERROR, path, found, slot.dtype, change)
         elif slot.dtype.startswith("int") and found.startswith(("float", "bfloat")):
             change = f"tf.cast(…, {slot.dtype!r}), or an Input of dtype {found!r}"
@@ -90,11 +95,23 @@ def _batch_lengths(facts: Facts) -> Iterator[Finding]:
                     )
 
 
+def _no_samples(facts: Facts) -> Iterator[Finding]:
+    for name, values in facts.values.items():
+        sizes = [len(value) for value in values.values() if value.ndim]
+        if sizes and not any(sizes):
+            change = "the number of batches is that of samples / batch size, rounded up"
+            yield Finding(WARNING, "dataset", f"no samples in the {name}", "1 or more", change)
+
+
 def _fits_exactly(found: Sequence[int | None], wanted: Sequence[int | None] | None) -> bool:
     return wanted is not None and agree(found, wanted)
 
 
 def _shape_change(found: Sequence[int | None], wanted: Sequence[int | None]) -> str:
+    if len(found) == len(wanted) == 4 and agree((0, found[2], found[3], found[1]), wanted):
+        return "the channels come first: np.moveaxis(…, 1, -1)"
+    if len(found) == len(wanted) == 4 and agree(found[:3], wanted[:3]):
+        return "read 1 channel with color_mode='grayscale', 3 with 'rgb', 4 with 'rgba'"
     if len(found) == len(wanted) == 4:
         return "resize the picture (target_size=, color_mode=), or change the Input"
     if len(found) == len(wanted) + 1 and agree(found[1:], wanted):
@@ -108,4 +125,5 @@ RULES = (
     _single_numbers,
     _input_dtypes,
     _batch_lengths,
+    _no_samples,
 )

@@ -76,6 +76,8 @@ def _input_structure(facts: Facts) -> Iterator[Finding]:
     part, slots, kind = facts.part("inputs"), facts.model.inputs, facts.model.input_kind
     if slots is None or not facts.parts or len(facts.parts) > 3:
         return
+    if flat_targets(facts) is not None:
+        return  # said there, with what mends it
     yield from compare_keys("inputs", part, slots, what="input")
     if isinstance(part, Mapping) or kind != "dict" or not is_nested(part):
         if kind == "dict" and not isinstance(part, Mapping) and len(slots) > 1:

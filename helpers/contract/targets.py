@@ -30,6 +30,30 @@ def _fit(facts: Facts) -> Iterator[Finding]:
         yield Finding(ERROR, path, found, wanted, change)
 
 
+def _unknown_output(facts: Facts) -> Iterator[Finding]:
+    """Compare one target with one loss where the output is not known, as in a subclassed model."""
+    leaf, loss = facts.leaves.get("targets"), facts.model.only_loss()
+    if facts.model.outputs is not None or leaf is None or loss is None or leaf.kind != "dense":
+        return
+    if leaf.shape is None or not_batched(facts):
+        return
+    shown = f"shape {show_shape(leaf.shape)}"
+    if loss.name.startswith("categorical_c") and len(leaf.shape) == 1:
+        found, change = f"class numbers {shown} with a one-hot loss", "use tf.one_hot, or the loss "
+        change += "'sparse_categorical_crossentropy'"
+        yield Finding(ERROR, "targets", found, "one row a sample, one-hot", change)
+    elif loss.name.startswith("sparse") and len(leaf.shape) == 2 and leaf.shape[-1] != 1:
+        values = [value for _, value in values_of(facts, "targets") if value.dtype.kind in "iufb"]
+        if values and all(map(_is_one_hot, values)):
+            found = f"rows of one 1 and else 0, {shown}, with a sparse loss"
+            change = "if they are one-hot: loss='categorical_crossentropy'"
+            yield Finding(WARNING, "targets", found, "class numbers", change)
+
+
+def _is_one_hot(value: np.ndarray) -> bool:
+    return bool(((value == 0) | (value == 1)).all() and (value.sum(axis=-1) == 1).all())
+
+
 def _swapped_with(facts: Facts, path: str, slot: Slot) -> Slot | None:
     """Return the output that a target fits, where that output's own target fits this one."""
     for other_path, other in matched_targets(facts):
@@ -149,5 +173,6 @@ def _is_class(facts: Facts, slot: Slot) -> bool:
 
 RULES = (
     _fit,
+    _unknown_output,
     _all_alike,
 )

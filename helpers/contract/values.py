@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from helpers.contract.facts import ERROR, WARNING, Facts, Finding, each_value
+from helpers.contract.facts import ERROR, WARNING, Facts, Finding, each_value, values_of
+from helpers.contract.fitting import matched
 
 
 def _not_finite(facts: Facts) -> Iterator[Finding]:
@@ -17,6 +18,23 @@ def _not_finite(facts: Facts) -> Iterator[Finding]:
             found = f"{count} {kind} values in the {name}"
             change = "fill or drop them before training: one makes the loss NaN"
             yield Finding(ERROR, path, found, "finite numbers", change)
+
+
+def _vocabulary(facts: Facts) -> Iterator[Finding]:
+    for path, slot in matched("inputs", facts.part("inputs"), facts.model.inputs):
+        size = slot.vocabulary
+        for name, value in values_of(facts, path):
+            if size is None or value.dtype.kind not in "iuf" or not value.size:
+                continue
+            if not np.isfinite(value).all() or 0 <= value.min() <= value.max() < size:
+                continue
+            found = f"numbers {value.min():g} to {value.max():g} in the {name}"
+            change = (
+                f"give the Embedding input_dim={int(value.max()) + 1}, or map rare words to one"
+            )
+            change = "count words from 0" if value.min() < 0 else change
+            yield Finding(ERROR, path, found, f"0 to {size - 1}, as the Embedding has", change)
+            break
 
 
 def _picture_values(facts: Facts) -> Iterator[Finding]:
@@ -52,5 +70,6 @@ def _picture_values(facts: Facts) -> Iterator[Finding]:
 
 RULES = (
     _not_finite,
+    _vocabulary,
     _picture_values,
 )

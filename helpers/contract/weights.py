@@ -54,6 +54,8 @@ def _weight_shapes(facts: Facts) -> Iterator[Finding]:
     weights, outputs = facts.part("weights"), facts.model.outputs
     if weights is None or facts.model.custom_step or not_batched(facts):
         return
+    if flat_targets(facts) is not None:
+        return
     if is_nested(weights) and outputs is not None:
         yield from compare_keys("weights", weights, outputs, what="output")
         if isinstance(weights, Mapping) != (facts.model.output_kind == "dict"):
