@@ -1,6 +1,7 @@
 """The contract check: one broken pipeline a finding, and correct ones without any."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 
@@ -523,6 +524,46 @@ BROKEN = {
     "windows": lambda: (
         tf.data.Dataset.from_tensor_slices((SITE, LABELS)).window(4), one_by_one(loss=SPARSE), {},
         "error: inputs: expected an array, found a dataset inside the dataset; window(…).flat_map"),
+    "fractions cut by the signature": lambda: (
+        yielded((SITE, COMPOSITION), spec=(SPEC[0], tf.TensorSpec((None, 2), tf.int32))),
+        one_by_one(2, "linear", "mse"), {},
+        "error: targets: expected whole numbers, or a signature of floats, found float32 with "
+        "fractions, cut to whole numbers by the signature's int32"),
+    "words beyond the vocabulary": lambda: (
+        sliced(np.full((N, 5), 9), LAND_COVER), embedding(), {},
+        "error: inputs: expected 0 to 8, as the Embedding has, found numbers 9 to 9 in the first"),
+    "table with texts": lambda: (
+        (pd.DataFrame({"a": ["x"] * N, "b": 1.0}), LAND_COVER), one_by_one(), {},
+        "error: inputs: expected float32, found object; make one array of numbers"),
+    "texts for numbers": lambda: (
+        sliced(np.array(["a"] * N), LAND_COVER), one_by_one(), {},
+        "1 error, 0 warnings\nerror: inputs: expected float32, found string"),
+    "numbers, divergence": lambda: (
+        sliced(SITE, LABELS), one_by_one(loss=keras.losses.KLDivergence()), {},
+        "error: targets: expected shape (None, 3), found shape (None,)"),
+    "subclassed, one-hot and sparse": lambda: (
+        sliced({"site": SITE}, LAND_COVER), compiled(Subclassed(), SPARSE), {},
+        "warning: targets: expected class numbers, found rows of one 1 and else 0, shape (None, 3"),
+    "subclassed, numbers and one-hot": lambda: (
+        sliced({"site": SITE}, LABELS), compiled(Subclassed()), {},
+        "error: targets: expected one row a sample, one-hot, found class numbers shape (None,)"),
+    "filtered, with steps": lambda: (
+        sliced(SITE, LAND_COVER).filter(lambda x, y: True), one_by_one(),
+        {"steps_per_epoch": 2, "epochs": 3},
+        "warning: steps_per_epoch: expected an endless dataset, or no steps, found 2 steps of an"),
+    "one batch too many by number": lambda: (
+        Numbered((SITE, LAND_COVER), (SITE[:0], LAND_COVER[:0])), one_by_one(), {},
+        "warning: dataset: expected 1 or more, found no samples in the last batch"),
+    "list of batches": lambda: (
+        [(SITE, LAND_COVER)] * 2, one_by_one(), {},
+        "found a list of 2 batches; datasets.from_batches(lambda: batches, length=len(batches))"),
+    "iterator of a dataset": lambda: (
+        iter(sliced(SITE, LAND_COVER)), one_by_one(), {}, "pass the dataset itself"),
+    "channels first": lambda: (
+        sliced(IMAGERY.transpose(0, 3, 1, 2), MASK), mask_model(), {},
+        "the channels come first: np.moveaxis(…, 1, -1)"),
+    "grey pictures": lambda: (
+        sliced(IMAGERY[..., :1], MASK), mask_model(), {}, "read 1 channel with color_mode="),
     "whole numbers wanted": lambda: (
         sliced(SITE, LAND_COVER), embedding(), {},
         "error: inputs: expected int32, found float32, cut to whole numbers"),
@@ -565,7 +606,10 @@ SHOUT = [
     "generator object that has run out", "generator with raise", "class_weight, label above",
     "class_weight, array", "class_weight, empty", "class_weight, generator object",
     "class_weight, mask without axis", "class_weight, mask in arrays", "class_weight, tuple of one",
-    "list of numbers", "list of samples", "list of datasets", "windows",
+    "list of numbers", "list of samples", "list of datasets", "windows", "table with texts",
+    "words beyond the vocabulary", "texts for numbers", "numbers, divergence", "list of batches",
+    "subclassed, one-hot and sparse", "subclassed, numbers and one-hot", "iterator of a dataset",
+    "channels first", "grey pictures",
 ]  # fmt: skip
 
 
@@ -704,6 +748,24 @@ CORRECT = {
         tf.data.Dataset.from_generator(endless, output_signature=SPEC).take(2)
         .apply(tf.data.experimental.assert_cardinality(2)), one_by_one(), {"epochs": 2}),
     "outer list, by number": lambda: (Numbered([SITE, LAND_COVER]), one_by_one(), {}),
+    "whole floats for a signature of whole numbers": lambda: (
+        yielded((SITE, LABELS.astype("float32")), spec=(SPEC[0], tf.TensorSpec((None,), tf.int32))),
+        one_by_one(loss=SPARSE), {}),
+    "texts": lambda: (sliced(np.array(["a", "b"] * 8), LABELS % 2), texts(), {}),
+    "words within the vocabulary": lambda: (sliced(RNG.integers(0, 9, (N, 5)), LAND_COVER),
+        embedding(), {}),
+    "table": lambda: ((pd.DataFrame(SITE), pd.Series(LABELS)), one_by_one(loss=SPARSE), {}),
+    "inputs in a nest of nests": lambda: (
+        sliced({"imagery": IMAGERY, "rest": (SITE, ONES)}, ONES), nest_model(), {}),
+    "endless, with take": lambda: (
+        sliced(SITE, LAND_COVER).repeat().take(4), one_by_one(), {"epochs": 2}),
+    "from several, at random": lambda: (
+        tf.data.Dataset.sample_from_datasets(
+            [sliced(SITE, LABELS).repeat(), sliced(SITE, LABELS).repeat()], seed=1),
+        one_by_one(loss=SPARSE), {"steps_per_epoch": 4, "epochs": 2}),
+    "windows of a series": lambda: (
+        keras.utils.timeseries_dataset_from_array(SITE, LAND_COVER, 4, batch_size=8),
+        sequential(keras.Input((4, 5)), keras.layers.GlobalAveragePooling1D()), {}),
     "PyDataset": lambda: (Numbered((SITE, LAND_COVER), (SITE, LAND_COVER)), one_by_one(), {}),
     "arrays": lambda: ((SITE, LAND_COVER), one_by_one(), {}),
     "dicts of arrays": lambda: ((X, Y), two_by_two(), {"validation_data": (X, Y)}),
@@ -749,6 +811,21 @@ CORRECT = {
         tf.distribute.OneDeviceStrategy("cpu").experimental_distribute_dataset(
             sliced(SITE, LAND_COVER)), one_by_one(), {}),
 }  # fmt: skip
+
+
+def texts():
+    text = keras.Input((1,), dtype="string")
+    number = keras.layers.TextVectorization(vocabulary=["a", "b"], output_sequence_length=2)(text)
+    mean = keras.layers.GlobalAveragePooling1D()(keras.layers.Embedding(4, 2)(number))
+    head = keras.layers.Dense(1, activation="sigmoid")(mean)
+    return compiled(keras.Model(text, head), "binary_crossentropy")
+
+
+def nest_model():
+    site, number = keras.Input((5,), name="site"), keras.Input((1,), name="number")
+    inputs = {"imagery": keras.Input((8, 8, 3), name="imagery"), "rest": (site, number)}
+    joined = keras.layers.Concatenate()([pixel(inputs["imagery"]), site, number])
+    return compiled(keras.Model(inputs, keras.layers.Dense(1)(joined)), "mse")
 
 
 def begun(generator):

@@ -17,12 +17,14 @@ from itertools import islice
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from helpers.contract import bytecode, functions
 from helpers.contract.chains import chain_of, function_of, generator_of, rebuilt, writes_files
-from helpers.contract.nests import with_arrays
+from helpers.contract.nests import with_arrays, wrapped
 from helpers.contract.restoring import put_back
+from helpers.datasets import leaves
 from helpers.messages import essence
 
 __all__ = ["Source", "look"]
@@ -53,6 +55,8 @@ class Source:
         Batches that were looked at, by name: ``"first batch"``.
     unseen : str
         Why no batch was looked at.
+    cut : dict of str to (str, str)
+        Leaves whose fractions a signature of whole numbers cuts off: the dtypes of both.
     problem : tuple or None
         What went wrong on the way: (what is, what should be, the change).
     """
@@ -69,6 +73,7 @@ class Source:
     repeats_random: bool = False
     ends: bool = False
     raises: bool = False
+    cut: dict[str, tuple[str, str]] = field(default_factory=dict)
     counted: int | None = None
 
 
@@ -173,7 +178,34 @@ def _look_at_dataset(dataset: tf.data.Dataset, read: bool, whole_pass: bool) -> 
         dataset = dataset._input_dataset
     with put_back(reachable):
         _read(dataset, source, whole_pass)
+    for part in chain:
+        if source.batches and _wants_whole_numbers(part):
+            with put_back(reachable):
+                _compare_with_signature(part, source)
     return source
+
+
+def _wants_whole_numbers(part: tf.data.Dataset) -> bool:
+    """Say whether it is a generator of the caller's own, with whole numbers in its signature."""
+    function = generator_of(part)
+    own = function is not None and not (function.__module__ or "").startswith("helpers.")
+    return own and any(spec.dtype.is_integer for spec in _dense(part.element_spec).values())
+
+
+def _dense(nest: Any) -> dict[str, Any]:
+    return {path: leaf for path, leaf in leaves(wrapped(nest)) if isinstance(leaf, tf.TensorSpec)}
+
+
+def _compare_with_signature(part: tf.data.Dataset, source: Source) -> None:
+    """Look at what the generator yields before tf.data cuts it, without a word."""
+    try:
+        first = dict(leaves(wrapped(with_arrays(next(iter(generator_of(part)()))))))
+    except Exception:  # the reading itself has told what is wrong
+        return
+    for path, spec in _dense(part.element_spec).items():
+        value = np.asarray(first.get(path, 0))
+        if spec.dtype.is_integer and value.dtype.kind == "f" and (value != np.trunc(value)).any():
+            source.cut[path] = (value.dtype.name, spec.dtype.name)
 
 
 def _has_end(part: tf.data.Dataset) -> bool:

@@ -77,6 +77,13 @@ def _input_dtypes(facts: Facts) -> Iterator[Finding]:
             yield Finding(ERROR, path, f"{found}, cut to whole numbers", slot.dtype, change)
 
 
+def _cut(facts: Facts) -> Iterator[Finding]:
+    for path, (found, wanted) in facts.source.cut.items():
+        found = f"{found} with fractions, cut to whole numbers by the signature's {wanted}"
+        change = "give the signature a float dtype, or use datasets.from_batches, which refuses"
+        yield Finding(ERROR, path, found, "whole numbers, or a signature of floats", change)
+
+
 def _batch_lengths(facts: Facts) -> Iterator[Finding]:
     if not_batched(facts):
         return
@@ -124,6 +131,7 @@ RULES = (
     _input_shapes,
     _single_numbers,
     _input_dtypes,
+    _cut,
     _batch_lengths,
     _no_samples,
 )
