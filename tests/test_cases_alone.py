@@ -118,6 +118,28 @@ def test_a_case_stands_alone(heading):
     run_alone(SETUP, CASES[heading], heading)
 
 
+# --- what a case says of the log, which is not stored ---------------------------------------------
+
+
+@pytest.mark.parametrize(("policy", "logs"), [(None, True), ("DATA", False), ("OFF", False)])
+def test_a_policy_keeps_the_line_on_assert_cardinality_away(capfd, policy, logs):
+    names = {}
+    for number, cell in enumerate(SETUP):
+        run(cell, names, f"<set-up, cell {number}>")
+    tf, dataset = names["tf"], names["known"]
+    if policy:
+        options = tf.data.Options()
+        policies = tf.data.experimental.AutoShardPolicy
+        options.experimental_distribute.auto_shard_policy = policies[policy]
+        dataset = dataset.with_options(options)
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    capfd.readouterr()
+    assert len(list(strategy.experimental_distribute_dataset(dataset))) == 5
+    err = capfd.readouterr().err
+    assert ("`assert_cardinality` transformation is currently not handled" in err) == logs
+    assert "sharding policy" not in err
+
+
 # --- the check itself -----------------------------------------------------------------------------
 
 

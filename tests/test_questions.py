@@ -140,6 +140,34 @@ MESSAGES = {
     "<class 'list'>)": "one dataset",
     "Your input ran out of data; interrupting training. Make sure that": "assert_cardinality",
     "`shuffle=True` was passed, but will be ignored since the data `x` was provided as": "shuffle",
+    "TypeError: The dataset length is unknown.": "assert_cardinality",
+    "FailedPreconditionError: Input dataset was expected to contain 7 elements but contained only "
+    "5 elements.": "batches",
+    "TypeError: '_PrefetchDataset' object is not subscriptable": "next(iter(dataset))",
+    'ValueError: Invalid input shape for input Tensor("data:0", shape=(5,), dtype=float32) with '
+    "name 'site' and path ''. Expected shape (None, 5), but input has incompatible shape (5,)": (
+        "batch"
+    ),
+    "ValueError: Arguments `target` and `output` must have the same shape. Received: "
+    "target.shape=(None, 2), output.shape=(None, 8)": "output_names",
+    "Received a label value of 8 which is outside the valid range of [0, 8).": "begin at 0",
+    "logits and labels must be broadcastable: logits_size=[8,8] labels_size=[7,8]": "last batch",
+    "ValueError: Data cardinality is ambiguous. Make sure all arrays contain": "rows",
+    "ValueError: tuple arity mismatch; expected: 2, got: 1; tuple: ('accuracy',). Invalid "
+    "`metrics`. `metrics` should contain metrics objects": "list of metrics",
+    "ValueError: Unrecognized data type: x=<zip object> (of type <class 'zip'>)": "one dataset",
+    "ValueError: Unrecognized data type: x=<function five_batches> (of type <class 'function'>)": (
+        "one dataset"
+    ),
+    "AttributeError: 'Functional' object has no attribute 'fit_generator'": "`fit`",
+    "Creating variables on a non-first call to a function decorated with tf.function.": "`compile`",
+    "ValueError: Attr 'Toutput_types' of 'OptionalFromValue' Op passed list of length 0 less than "
+    "minimum 1.": "`compile`",
+    "ValueError: When providing `x` as a tf.data.Dataset, `y` should not be passed. Instead, the "
+    "targets should be included": "element",
+    "Argument `validation_split` is only supported for tensors or NumPy arrays.": "take",
+    "ValueError: Dimensions 40 and 7 are not compatible": "rows",
+    "InvalidArgumentError: Incompatible shapes: [8,2] vs. [8]": "sample weights",
     "Clipping input data to the valid range for imshow with RGB data": "255",
     "ImportError: cannot import name 'ImageDataGenerator' from 'keras.preprocessing.image' "
     "(keras/preprocessing/image/__init__.py)": "TensorFlow has it",
