@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import functools
 import inspect
 import types
@@ -10,13 +9,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from helpers.contract.bytecode import NEVER, ending
 
 __all__ = [
+    "is_filled",
     "is_flow",
+    "is_own",
     "may_be_endless",
     "names_in",
     "reachable",
@@ -24,10 +24,7 @@ __all__ = [
     "used_up",
     "yields",
 ]
-
-# Methods that take from a container for good.
-_TAKING = {list: {"pop"}, collections.deque: {"pop", "popleft"}}
-_LIBRARIES = ("tensorflow", "keras", "numpy", "pandas", "helpers.")
+_LIBRARIES = ("tensorflow", "keras", "numpy", "pandas", "builtins")
 
 
 def reachable(start: Any, limit: int = 2000) -> list[Any]:
@@ -37,7 +34,7 @@ def reachable(start: Any, limit: int = 2000) -> list[Any]:
     waiting = [start]
     while waiting and len(found) < limit:
         thing = waiting.pop()
-        if id(thing) in seen or isinstance(thing, type | types.ModuleType | np.ndarray | str):
+        if id(thing) in seen or isinstance(thing, type | types.ModuleType | str):
             continue
         seen.add(id(thing))
         found.append(thing)
@@ -51,7 +48,7 @@ def _held_by(thing: Any) -> list[Any]:
     if isinstance(thing, types.MethodType):
         return [thing.__func__, thing.__self__]
     if isinstance(thing, types.FunctionType):
-        held = [cell.cell_contents for cell in thing.__closure__ or () if _is_filled(cell)]
+        held = [cell.cell_contents for cell in thing.__closure__ or () if is_filled(cell)]
         held += [*(thing.__defaults__ or ())]
         if not thing.__module__ or not thing.__module__.startswith(("tensorflow", "keras")):
             names = names_in(thing)
@@ -65,13 +62,17 @@ def _held_by(thing: Any) -> list[Any]:
         return [thing._generator]
     if isinstance(thing, tf.data.Dataset | tf.Module | keras.layers.Layer) or is_flow(thing):
         return []
+    return list(vars(thing).values()) if is_own(thing) else []
+
+
+def is_own(thing: Any) -> bool:
+    """Say whether it is an object of a class that is not a library's, with attributes."""
     module = type(thing).__module__ or ""
-    if module.startswith(("tensorflow", "keras", "numpy", "pandas", "builtins")):
-        return []
-    return list(getattr(thing, "__dict__", {}).values())
+    return hasattr(thing, "__dict__") and not module.startswith(_LIBRARIES)
 
 
-def _is_filled(cell: Any) -> bool:
+def is_filled(cell: Any) -> bool:
+    """Say whether a closure's cell has a value yet."""
     try:
         cell.cell_contents  # noqa: B018
     except ValueError:
@@ -126,12 +127,6 @@ def used_up(things: list[Any]) -> str:
             return kind.__name__
         if kind.__module__ in ("queue", "_queue", "multiprocessing.queues"):
             return kind.__name__
-    functions = [thing for thing in things if isinstance(thing, types.FunctionType)]
-    own = [part for part in functions if not (part.__module__ or "").startswith(_LIBRARIES)]
-    called = {name for part in own if yields(part) for name in names_in(part)}
-    for kind, names in _TAKING.items():
-        if any(type(thing) is kind and thing for thing in things) and called & names:
-            return f"{kind.__name__} that its function calls {min(called & names)}() on"
     return ""
 
 

@@ -304,7 +304,7 @@ def _look_at_numbered(dataset: Any, read: bool) -> Source:
     numbers = {"first batch": 0}
     if length is not None and length > 1:
         numbers["last batch"] = length - 1
-    with put_back([dataset]):
+    with put_back(functions.reachable(dataset)):
         try:
             for name, number in numbers.items():
                 source.batches[name] = dataset[number]
