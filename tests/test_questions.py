@@ -152,6 +152,12 @@ MESSAGES = {
     "target.shape=(None, 2), output.shape=(None, 8)": "output_names",
     "Received a label value of 8 which is outside the valid range of [0, 8).": "begin at 0",
     "logits and labels must be broadcastable: logits_size=[8,8] labels_size=[7,8]": "last batch",
+    "ValueError: None values not supported.": "targets",
+    "ValueError: Failed to find data adapter that can handle input: <class 'function'>, <class "
+    "'NoneType'>": "one dataset",
+    "ValueError: `y` argument is not supported when using dataset as input.": "element",
+    "Input 0 with name 'None' of layer 'dense_2' is incompatible with the layer: expected axis -1 "
+    "of input shape to have value 3072, but received input with shape (None, 12288)": "size",
     "ValueError: Data cardinality is ambiguous. Make sure all arrays contain": "rows",
     "ValueError: tuple arity mismatch; expected: 2, got: 1; tuple: ('accuracy',). Invalid "
     "`metrics`. `metrics` should contain metrics objects": "list of metrics",
