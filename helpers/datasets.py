@@ -297,19 +297,22 @@ def _children(part: Any) -> dict[Any, Any]:
 
 def _map_leaves(function: Callable[[str, Any], Any], structure: Any) -> Any:
     """Apply ``function(path, leaf)`` to each leaf and keep the structure."""
-
-    def walk(part: Any, path: str) -> Any:
-        if isinstance(part, Mapping):
-            return {key: walk(value, f"{path}[{key!r}]") for key, value in part.items()}
-        if isinstance(part, tuple | list):
-            values = [walk(value, f"{path}[{index}]") for index, value in enumerate(part)]
-            return _rebuilt(part, values)
-        return function(path, part)
-
     roles = _roles(structure)
     if roles:
-        return _rebuilt(structure, [walk(part, role) for role, part in roles.items()])
-    return walk(structure, "element")
+        parts = [_map_below(function, part, role) for role, part in roles.items()]
+        return _rebuilt(structure, parts)
+    return _map_below(function, structure, "element")
+
+
+def _map_below(function: Callable[[str, Any], Any], part: Any, path: str) -> Any:
+    # Not a function within a function: one that calls itself holds itself, and would hold its
+    # arrays with it until Python next looks for such circles.
+    if isinstance(part, Mapping):
+        return {key: _map_below(function, value, f"{path}[{key!r}]") for key, value in part.items()}
+    if isinstance(part, tuple | list):
+        values = [_map_below(function, value, f"{path}[{i}]") for i, value in enumerate(part)]
+        return _rebuilt(part, values)
+    return function(path, part)
 
 
 def _rebuilt(part: Any, values: list[Any]) -> Any:

@@ -1,0 +1,268 @@
+"""A pipeline of recipes: a generator says what to make, parallel workers make it.
+
+A generator runs in one thread. So it should do little: name the rows of a batch and draw their
+transforms. That is a *recipe*. Reading, decoding, warping and scaling are work that many threads
+can share, because OpenCV and NumPy let go of the interpreter's lock meanwhile.
+
+`Recipes` draws what a flow of ``ImageDataGenerator`` would draw, `Pictures` reads by row, and
+`from_recipes` cooks batches in parallel and in order.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import tensorflow as tf
+
+from helpers.buffers import empty
+from helpers.datasets import fit_batch, from_batches, signature_of
+from helpers.fast import draw_transforms
+
+__all__ = ["Pictures", "Recipes", "from_recipes"]
+
+
+class Recipes:
+    """Whole epochs of recipes: the rows of each batch and a transform for each row.
+
+    They are those of ``datagen.flow(…, batch_size, shuffle, seed)``: batch *b* of epoch *e* has
+    the same rows and the same transforms as the flow's, and depends on the seed, on *e* and on
+    *b*, and on nothing else. Each call starts the next epoch.
+
+    Parameters
+    ----------
+    datagen : ImageDataGenerator
+        Draws the transforms.
+    count : int
+        Number of samples.
+    shape : tuple of int
+        Of one picture, in the generator's ``data_format``. Shifts are drawn in its pixels.
+    batch_size : int
+        Samples in a batch. The last batch of an epoch holds what is left.
+    shuffle : bool
+        Draw a new order each epoch.
+    seed : int
+        Where the random numbers start.
+
+    Raises
+    ------
+    ValueError
+        If `count` or `batch_size` is below 1, or the seed is missing.
+
+    Examples
+    --------
+    >>> datagen = tf.keras.preprocessing.image.ImageDataGenerator(horizontal_flip=True)
+    >>> recipes = Recipes(datagen, 5, shape=(64, 64, 3), batch_size=2, seed=0)
+    >>> [(rows.tolist(), transforms.shape) for rows, transforms in recipes()]
+    [([2, 0], (2, 10)), ([1, 3], (2, 10)), ([4], (1, 10))]
+    """
+
+    def __init__(
+        self,
+        datagen: Any,
+        count: int,
+        *,
+        shape: tuple[int, ...],
+        batch_size: int = 32,
+        shuffle: bool = True,
+        seed: int,
+    ) -> None:
+        for name, value in (("count", count), ("batch_size", batch_size)):
+            if value < 1:
+                raise ValueError(f"{name}: expected 1 or more, found {value}")
+        if seed is None:
+            raise ValueError("seed: expected an int, found None")
+        self._datagen = datagen
+        self._count = count
+        self._shape = tuple(shape)
+        self._batch_size = batch_size
+        self._shuffle = shuffle
+        self._seed = seed
+        self._epochs_started = 0
+
+    def __len__(self) -> int:
+        """Return the number of batches in an epoch."""
+        return -(-self._count // self._batch_size)
+
+    def __call__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Start the next epoch and return an iterator over its recipes."""
+        epoch = self._epochs_started
+        self._epochs_started += 1
+        return self._recipes(epoch)
+
+    def peek(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the first recipe of the next epoch without starting it."""
+        return next(self._recipes(self._epochs_started))
+
+    def _recipes(self, epoch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        order = np.arange(self._count)
+        random = np.random.RandomState(0)
+        for batch in range(len(self)):
+            # A flow seeds NumPy's global state with its seed plus the batches seen, and draws the
+            # order before an epoch's first batch (keras/src/legacy/preprocessing/image.py,
+            # `Iterator._flow_index`).
+            random.seed(self._seed + epoch * len(self) + batch)
+            if batch == 0 and self._shuffle:
+                order = random.permutation(self._count)
+            rows = order[batch * self._batch_size : (batch + 1) * self._batch_size]
+            yield rows, draw_transforms(self._datagen, len(rows), self._shape, random)
+
+
+class Pictures:
+    """Picture files by row: ``pictures[rows]`` reads and decodes a batch.
+
+    Parameters
+    ----------
+    paths : sequence of str or Path
+        Picture files. Position 0 is row 0.
+    shape : tuple of int
+        (height, width, channels) of each picture: 1 channel for grey, 3 for RGB, 4 for RGBA. A
+        file of another size is resized to the nearest pixel, as ``target_size`` does in a flow.
+
+    Raises
+    ------
+    ValueError
+        If the shape is not (height, width, 1, 3 or 4).
+    FileNotFoundError
+        If a path is not a file.
+
+    Examples
+    --------
+    >>> from helpers import tiles
+    >>> imagery = Pictures(tiles.paths("imagery", "test"), (64, 64, 3))
+    >>> imagery[[7, 2]].shape, imagery[[7, 2]].dtype
+    ((2, 64, 64, 3), dtype('uint8'))
+    """
+
+    def __init__(self, paths: Sequence[str | Path], shape: tuple[int, int, int]) -> None:
+        if len(shape) != 3 or shape[2] not in (1, 3, 4):
+            raise ValueError(f"shape: expected (height, width, 1, 3 or 4), found {shape}")
+        for row, path in enumerate(paths):
+            if not Path(path).is_file():
+                raise FileNotFoundError(f"row {row}: expected a picture file, found none at {path}")
+        self._paths = [str(path) for path in paths]
+        self.shape = (len(self._paths), *shape)
+        self._kept: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        """Return the number of files."""
+        return len(self._paths)
+
+    def __getitem__(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Read and decode the pictures of these rows: uint8, (rows, height, width, channels)."""
+        batch = empty((len(rows), *self.shape[1:]), np.uint8)
+        if self._kept is not None:
+            return np.take(self._kept, rows, axis=0, out=batch, mode="wrap")
+        for place, row in zip(batch, rows, strict=True):
+            place[...] = self._read(int(row))
+        return batch
+
+    def in_memory(self) -> Pictures:
+        """Return the same pictures, read and decoded once, all of them kept in memory."""
+        kept = copy.copy(self)
+        kept._kept = np.empty(self.shape, np.uint8)
+        with ThreadPoolExecutor() as threads:
+            for row, picture in enumerate(threads.map(self._read, range(len(self)))):
+                kept._kept[row] = picture
+        return kept
+
+    def _read(self, row: int) -> np.ndarray:
+        height, width, channels = self.shape[1:]
+        encoded = np.fromfile(self._paths[row], np.uint8)
+        # Unchanged: turned neither by the camera's orientation nor to eight bits, as in a flow.
+        found = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED) if encoded.size else None
+        if found is not None and found.dtype == np.uint8 and found.shape[:2] == (height, width):
+            stored = 1 if found.ndim == 2 else found.shape[2]
+            if stored == channels == 1:
+                return found.reshape(height, width, 1)
+            if (stored, channels) in _COLOUR_ORDERS:
+                return cv2.cvtColor(found, _COLOUR_ORDERS[stored, channels])
+        # Colours to grey, sixteen bits, another size: as ImageDataGenerator's flows do it.
+        mode = {1: "grayscale", 3: "rgb", 4: "rgba"}[channels]
+        picture = tf.keras.utils.load_img(
+            self._paths[row], color_mode=mode, target_size=(height, width)
+        )
+        return np.asarray(picture, np.float32).reshape(height, width, channels)
+
+
+# OpenCV's order of channels is the reverse of everyone else's: (stored, wanted) channels.
+_COLOUR_ORDERS = {
+    (1, 3): cv2.COLOR_GRAY2RGB,
+    (3, 3): cv2.COLOR_BGR2RGB,
+    (4, 3): cv2.COLOR_BGRA2RGB,
+    (4, 4): cv2.COLOR_BGRA2RGBA,
+}
+
+
+def from_recipes(
+    recipes: Any,
+    cook: Callable[..., Any],
+    *,
+    workers: int | None = None,
+    signature: Any = None,
+) -> tf.data.Dataset:
+    """Return a dataset of the batches that ``cook(*recipe)`` makes, in the order of the recipes.
+
+    Parameters
+    ----------
+    recipes : callable
+        Called once an epoch; returns an iterable of recipes, each a tuple of arrays. With
+        ``len()``, the number of batches in an epoch, and ``peek()``, as `Recipes` has them.
+    cook : callable
+        ``cook(rows, transforms)``, or whatever the recipes hold, returns the batch in the
+        structure that you want: tuples and dicts of arrays. Several threads call it at once, so
+        it must not change anything outside, and its random numbers belong in the recipe.
+    workers : int, optional
+        Batches that are cooked at the same time; one for each core when it is not given.
+    signature : nest of tf.TensorSpec, optional
+        The structure, shapes and dtypes of each batch. Taken from the first one when it is not
+        given.
+
+    Returns
+    -------
+    tf.data.Dataset
+        With that signature and a known cardinality, prefetched.
+
+    Raises
+    ------
+    BatchError
+        If the first batch does not fit the signature; at once. A later one stops the iteration.
+    ValueError
+        If `workers` is below 1.
+
+    Examples
+    --------
+    >>> from helpers.fast import FastImageDataGenerator
+    >>> pictures = np.zeros((5, 8, 8, 3), "uint8")
+    >>> datagen = FastImageDataGenerator(rescale=1 / 255, rotation_range=20)
+    >>> recipes = Recipes(datagen, 5, shape=(8, 8, 3), batch_size=2, seed=0)
+    >>> def cook(rows, transforms):
+    ...     return {"imagery": datagen.transform_batch(pictures[rows], transforms)}, rows
+    >>> [rows.numpy().tolist() for _, rows in from_recipes(recipes, cook)]
+    [[2, 0], [1, 3], [4]]
+    """
+    workers = os.cpu_count() or 1 if workers is None else workers
+    if workers < 1:
+        raise ValueError(f"workers: expected 1 or more, found {workers}")
+    first = cook(*recipes.peek())
+    signature = signature_of(first) if signature is None else signature
+    fit_batch(first, signature)
+    specs = tf.nest.flatten(signature)
+
+    def cook_flat(*recipe: np.ndarray) -> list[np.ndarray]:
+        return tf.nest.flatten(fit_batch(cook(*recipe), signature))
+
+    def cook_in_graph(*recipe: tf.Tensor) -> Any:
+        values = tf.numpy_function(cook_flat, recipe, [spec.dtype for spec in specs])
+        for value, spec in zip(values, specs, strict=True):
+            value.set_shape(spec.shape)
+        return tf.nest.pack_sequence_as(signature, values)
+
+    dataset = from_batches(recipes).map(cook_in_graph, num_parallel_calls=workers)
+    return dataset.prefetch(2)
