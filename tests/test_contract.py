@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-import PIL.Image
 import pytest
 import tensorflow as tf
 
@@ -539,6 +538,16 @@ BROKEN = {
     "texts for numbers": lambda: (
         sliced(np.array(["a"] * N), LAND_COVER), one_by_one(), {},
         "1 error, 0 warnings\nerror: inputs: expected float32, found string"),
+    "texts for words": lambda: (
+        sliced(np.array(["a"] * N), LAND_COVER), embedding(None), {},
+        "error: inputs: expected int32, found string; decode or look up the text first"),
+    "softmax of one, regression": lambda: (
+        sliced(SITE, SITE[:, 0]), one_by_one(1, "softmax", "mse"), {},
+        "error: output 'out': expected no activation, found softmax over one unit: always 1"),
+    "validation not batched": lambda: (
+        sliced(SITE, LAND_COVER), one_by_one(),
+        {"validation_data": tf.data.Dataset.from_tensor_slices((SITE, LAND_COVER))},
+        "error: validation inputs: expected shape (None, 5), found shape (5,); it is not batched"),
     "numbers, divergence": lambda: (
         sliced(SITE, LABELS), one_by_one(loss=keras.losses.KLDivergence()), {},
         "error: targets: expected shape (None, 3), found shape (None,)"),
@@ -579,8 +588,8 @@ def age_and_female():
     return model
 
 
-def embedding():
-    words = keras.Input((5,), dtype="int32")
+def embedding(length=5):
+    words = keras.Input((length,), dtype="int32")
     mean = keras.layers.GlobalAveragePooling1D()(keras.layers.Embedding(9, 4)(words))
     model = keras.Model(words, keras.layers.Dense(3, activation="softmax")(mean))
     model.compile(loss="categorical_crossentropy")
@@ -764,6 +773,9 @@ CORRECT = {
         tf.data.Dataset.sample_from_datasets(
             [sliced(SITE, LABELS).repeat(), sliced(SITE, LABELS).repeat()], seed=1),
         one_by_one(loss=SPARSE), {"steps_per_epoch": 4, "epochs": 2}),
+    "endless parts side by side": lambda: (
+        tf.data.Dataset.range(4).flat_map(repeated), one_by_one(loss=SPARSE),
+        {"steps_per_epoch": 4, "epochs": 2}),
     "windows of a series": lambda: (
         keras.utils.timeseries_dataset_from_array(SITE, LAND_COVER, 4, batch_size=8),
         sequential(keras.Input((4, 5)), keras.layers.GlobalAveragePooling1D()), {}),
@@ -812,6 +824,10 @@ CORRECT = {
         tf.distribute.OneDeviceStrategy("cpu").experimental_distribute_dataset(
             sliced(SITE, LAND_COVER)), one_by_one(), {}),
 }  # fmt: skip
+
+
+def repeated(_):
+    return sliced(SITE, LABELS).repeat()
 
 
 def texts():
@@ -904,6 +920,10 @@ def test_the_summary_counts_what_was_not_checked(name, summary):
         ("not batched", 1),
         ("not batched, subclassed", 1),
         ("not batched, generator object", 1),
+        ("validation not batched", 1),
+        ("inputs side by side", 1),
+        ("target as weights", 1),
+        ("texts for words", 1),
         ("targets swapped", 2),
         ("targets swapped by name", 2),
         ("targets swapped, by value", 1),
@@ -917,6 +937,7 @@ def test_one_mistake_draws_no_other_errors(name, count):
     dataset, model, options, _ = BROKEN[name]()
     report = check(dataset, model, **options)
     assert len(report.errors) == count, str(report)
+    assert all("unknown length" in finding.found for finding in report.warnings), str(report)
 
 
 def test_targets_swapped_by_value_say_so():
@@ -1047,15 +1068,25 @@ def test_places_and_orders_are_put_back(pulled, start):
     assert all(np.array_equal(*pair) for pair in zip(*drawn, strict=True))
 
 
-def test_an_object_of_a_library_is_not_set_back(tmp_path):
-    PIL.Image.fromarray((IMAGERY[0] * 255).astype("uint8")).save(tmp_path / "picture.png")
-    pictures = [PIL.Image.open(tmp_path / "picture.png")]  # reads when it is first used
+def test_an_object_of_a_library_is_not_set_back():
+    class Picture:
+        """Opens late and closes at once, as libraries do: half set back, it would be broken."""
+
+        __module__ = "PIL.Image"
+        pixels, opened = None, [SITE]
+
+        def read(self):
+            if self.pixels is None:
+                self.pixels = type(self).opened.pop()
+            return self.pixels
+
+    picture = Picture()
 
     def batches():
-        yield np.asarray(pictures[0], "float32")[None], MASK[:1]
+        yield picture.read(), LAND_COVER
 
-    assert not check(batches(), mask_model()).errors
-    assert next(batches())[0].shape == (1, 8, 8, 3)
+    assert not check(batches(), one_by_one()).errors
+    assert next(batches())[0] is SITE
 
 
 def test_the_advice_for_a_generator_object_works():
