@@ -19,6 +19,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import PIL
 import tensorflow as tf
 
 from helpers.buffers import empty
@@ -117,6 +118,9 @@ class Recipes:
 class Pictures:
     """Picture files by row: ``pictures[rows]`` reads and decodes a batch.
 
+    The values are those of a flow over the same files: OpenCV decodes what it decodes alike, and
+    Keras' ``load_img`` the rest (another size, colours to grey).
+
     Parameters
     ----------
     paths : sequence of str or Path
@@ -131,6 +135,9 @@ class Pictures:
         If the shape is not (height, width, 1, 3 or 4).
     FileNotFoundError
         If a path is not a file.
+
+    A file that is no picture, or has more than 8 bits a channel, raises ValueError when its row is
+    read; a row that is not there raises IndexError.
 
     Examples
     --------
@@ -157,8 +164,12 @@ class Pictures:
     def __getitem__(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
         """Read and decode the pictures of these rows: uint8, (rows, height, width, channels)."""
         batch = empty((len(rows), *self.shape[1:]), np.uint8)
+        if len(rows) and not 0 <= min(rows) <= max(rows) < len(self):
+            raise IndexError(
+                f"rows: expected 0 to {len(self) - 1}, found {min(rows)} to {max(rows)}"
+            )
         if self._kept is not None:
-            return np.take(self._kept, rows, axis=0, out=batch, mode="wrap")
+            return np.take(self._kept, rows, axis=0, out=batch, mode="clip")
         for place, row in zip(batch, rows, strict=True):
             place[...] = self._read(int(row))
         return batch
@@ -185,10 +196,20 @@ class Pictures:
                 return cv2.cvtColor(found, _COLOUR_ORDERS[stored, channels])
         # Colours to grey, sixteen bits, another size: as ImageDataGenerator's flows do it.
         mode = {1: "grayscale", 3: "rgb", 4: "rgba"}[channels]
-        picture = tf.keras.utils.load_img(
-            self._paths[row], color_mode=mode, target_size=(height, width)
-        )
-        return np.asarray(picture, np.float32).reshape(height, width, channels)
+        try:
+            picture = tf.keras.utils.load_img(
+                self._paths[row], color_mode=mode, target_size=(height, width)
+            )
+        except PIL.UnidentifiedImageError:
+            raise ValueError(
+                f"row {row}: expected a picture in {self._paths[row]}, found none"
+            ) from None
+        values = np.asarray(picture)
+        if values.dtype != np.uint8:
+            raise ValueError(
+                f"row {row}: expected 8 bits a channel, found {picture.mode} in {self._paths[row]}"
+            )
+        return values.reshape(height, width, channels)
 
 
 # OpenCV's order of channels is the reverse of everyone else's: (stored, wanted) channels.
