@@ -1,5 +1,7 @@
 """The contract check: one broken pipeline a finding, and correct ones without any."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -105,6 +107,11 @@ def flow(x=IMAGERY, **options):
 
 def each(*batches):
     yield from batches
+
+
+def yields(count):
+    for _ in range(count):
+        yield SITE, LAND_COVER
 
 
 def run_out(generator):
@@ -541,6 +548,32 @@ BROKEN = {
     "texts for words": lambda: (
         sliced(np.array(["a"] * N), LAND_COVER), embedding(None), {},
         "error: inputs: expected int32, found string; decode or look up the text first"),
+    "loss misspelt": lambda: (
+        sliced(SITE, LAND_COVER), one_by_one(loss="categorical_crosentropy"), {},
+        "error: loss: expected the name of a loss, found 'categorical_crosentropy'"),
+    "PyDataset without length": lambda: (
+        keras.utils.PyDataset(), one_by_one(), {},
+        "error: dataset: expected a number of batches, found no length; write __len__"),
+    "generator function that wants an argument": lambda: (
+        tf.data.Dataset.from_generator(yields, output_signature=SPEC), one_by_one(), {},
+        "error: dataset: expected a batch, found batch 1 cannot be read: "),
+    "argument of a generator, fractions cut": lambda: (
+        tf.data.Dataset.from_generator(
+            yields, args=[2], output_signature=(tf.TensorSpec((None, 5), tf.int32), SPEC[1])),
+        one_by_one(), {}, "error: inputs: expected whole numbers, or a signature of floats"),
+    "endless iterator": lambda: (
+        tf.data.Dataset.from_generator(
+            lambda: itertools.cycle([(SITE, LAND_COVER)]), output_signature=SPEC),
+        one_by_one(), {}, "error: dataset: expected an end, found it never ends"),
+    "rows of several lengths": lambda: (
+        ([[1.0, 2.0], [3.0]], LABELS[:2]), one_by_one(), {},
+        "its rows differ in length: keras.utils.pad_sequences"),
+    "no rows": lambda: (
+        (SITE[:0], LAND_COVER[:0]), one_by_one(), {},
+        "1 error, 0 warnings\nerror: dataset: expected 1 or more, found no batch; are the arrays"),
+    "texts for words, and numbers": lambda: (
+        sliced(np.array(["a"] * N), LABELS), embedding(None), {},
+        "error: targets: expected one-hot (None, 3), found class numbers shape (None,)"),
     "softmax of one, regression": lambda: (
         sliced(SITE, SITE[:, 0]), one_by_one(1, "softmax", "mse"), {},
         "error: output 'out': expected no activation, found softmax over one unit: always 1"),
@@ -744,6 +777,10 @@ CORRECT = {
         .batch(8),
         compiled(keras.Sequential([keras.layers.Dense(3, activation="softmax")]), SPARSE), {}),
     "sparse": lambda: (sparse_dataset(), sparse_model(), {}),
+    "sparse array": lambda: ((tf.sparse.from_dense(SITE), LAND_COVER), sparse_model(), {}),
+    "argument of a generator": lambda: (
+        tf.data.Dataset.from_generator(yields, args=[2], output_signature=SPEC)
+        .apply(tf.data.experimental.assert_cardinality(2)), one_by_one(), {"epochs": 2}),
     "ones for regression": lambda: (
         sliced(SITE, ONES), one_by_one(1, "linear", "mse"), {}),
     "a rare one of several labels": lambda: (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import tensorflow as tf
@@ -39,8 +40,19 @@ def generator_of(dataset: tf.data.Dataset) -> Any:
         return None
     for thing in reachable(function):
         if type(thing).__name__ == "_GeneratorState":
-            return thing._generator
+            given = _arguments_of(function)
+            return functools.partial(thing._generator, *given) if given else thing._generator
     return None
+
+
+def _arguments_of(function: Any) -> list[Any]:
+    """Return what was passed to ``from_generator(…, args=)``, as the generator gets it."""
+    for name in ("get_iterator_id_fn", "args"):
+        held = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+        if name not in held:
+            return []
+        function = held[name].cell_contents
+    return [argument.numpy() for argument in function]
 
 
 def writes_files(dataset: tf.data.Dataset) -> bool:

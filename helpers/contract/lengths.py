@@ -19,6 +19,7 @@ def _length(facts: Facts) -> Iterator[Finding]:
     if 0 in (source.length, source.counted):
         change = "does the generator yield at all?"
         change = "what does len() of it count?" if source.kind == "PyDataset" else change
+        change = "are the arrays empty?" if source.kind == "arrays" else change
         yield Finding(ERROR, "dataset", "no batch", "1 or more", change)
     elif source.endless and steps is None:
         if source.problem is None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import types
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -248,11 +249,14 @@ def _look_at_function(function: Callable[[], Any], source: Source) -> None:
     if source.length is not None and not same:
         return
     with put_back(reachable):
-        started = function()
+        try:
+            started = function()
+        except Exception:  # reading it will tell
+            return
     if isinstance(started, types.GeneratorType) and not any(started is thing for thing in same):
         if source.length is None:
             _see_end(started, reachable, source)
-    elif functions.is_flow(started):
+    elif functions.is_flow(started) or isinstance(started, itertools.cycle | itertools.count):
         source.endless |= source.length is None
     elif any(started is thing for thing in same):
         source.problem = (
@@ -295,7 +299,11 @@ def _look_at_generator(generator: types.GeneratorType, read: bool, whole_pass: b
 
 def _look_at_numbered(dataset: Any, read: bool) -> Source:
     source = Source("PyDataset")
-    length = dataset.num_batches if hasattr(dataset, "num_batches") else len(dataset)
+    try:
+        length = dataset.num_batches if hasattr(dataset, "num_batches") else len(dataset)
+    except NotImplementedError:
+        source.problem = ("no length", "a number of batches", "write __len__ of the class")
+        return source
     source.endless = length is None
     source.length = length
     source.shuffles = bool(getattr(dataset, "shuffle", False))
@@ -337,7 +345,9 @@ def _look_at_arrays(dataset: Any) -> Source:
         source.length = -(-lengths.pop() // ARRAY_BATCH)
 
     def head(part: Any) -> Any:
-        return part if part is None or not len(part.shape) else part[:ARRAY_BATCH]
+        if part is None or isinstance(part, tf.SparseTensor) or not len(part.shape):
+            return part
+        return part[:ARRAY_BATCH]
 
     # Not cut where lengths differ: the difference is what should be seen.
     source.batches = {"arrays": tf.nest.map_structure(head, dataset) if source.length else dataset}

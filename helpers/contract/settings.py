@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import keras
+import tensorflow as tf
+
 from helpers.contract.facts import ERROR, WARNING, Facts, Finding
 from helpers.contract.fitting import names_of, nearest
 from helpers.contract.nests import is_nested, is_sequence
@@ -12,6 +15,17 @@ from helpers.contract.nests import is_nested, is_sequence
 def _compiled(facts: Facts) -> Iterator[Finding]:
     if facts.model.compiled is False:
         yield Finding(ERROR, "compile", "no loss: not compiled", "a loss", "model.compile(loss=…)")
+
+
+def _unknown_losses(facts: Facts) -> Iterator[Finding]:
+    """Keras looks up the names that were given at the first batch."""
+    for name in tf.nest.flatten(facts.model.loss):
+        if isinstance(name, str) and name.lower() not in ("crossentropy", "ce"):
+            try:
+                keras.losses.get(name)
+            except ValueError:
+                change = "see keras.losses for the names"
+                yield Finding(ERROR, "loss", f"{name!r}", "the name of a loss", change)
 
 
 def _names_of_settings(facts: Facts) -> Iterator[Finding]:
@@ -115,6 +129,7 @@ def _softmax(facts: Facts) -> Iterator[Finding]:
 
 RULES = (
     _compiled,
+    _unknown_losses,
     _names_of_settings,
     _lists_of_settings,
     _softmax,

@@ -105,7 +105,7 @@ def _batch_lengths(facts: Facts) -> Iterator[Finding]:
 def _no_samples(facts: Facts) -> Iterator[Finding]:
     for name, values in facts.values.items():
         sizes = [len(value) for value in values.values() if value.ndim]
-        if sizes and not any(sizes):
+        if sizes and not any(sizes) and facts.source.length != 0:
             change = "the number of batches is that of samples / batch size, rounded up"
             yield Finding(WARNING, "dataset", f"no samples in the {name}", "1 or more", change)
 

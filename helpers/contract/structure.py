@@ -12,6 +12,7 @@ from helpers.contract.nests import (
     is_sequence,
     list_of_samples,
     list_of_values,
+    with_arrays,
     wrapped,
 )
 from helpers.contract.weights import flat_targets
@@ -39,6 +40,8 @@ def _lists(facts: Facts) -> Iterator[Finding]:
         slots = facts.model.outputs if path == "targets" else facts.model.inputs
         if list_of_values(part):
             change = "put np.asarray(…) round it"
+            if with_arrays(part).dtype == object:
+                change = "its rows differ in length: keras.utils.pad_sequences(…), then an array"
             yield Finding(ERROR, path, f"a list of {len(part)} values", "an array", change)
         elif list_of_samples(part) and len(slots or ()) == 1:
             change = "put np.stack(…) round it"
