@@ -45,7 +45,7 @@ class Process:
 
     def __init__(self, name: str, case: Case, folder: Path) -> None:
         self.name = name
-        self.kept = folder / f"{name}.npz"
+        self.kept = folder / name
         self.log = folder / f"{name}.log"
         self._answers: queue.Queue[str] = queue.Queue()
         with self.log.open("wb") as log:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +22,10 @@ __all__ = [
     "largest_difference",
 ]
 
-# How far a contender's augmentation may move the pixels less, or more, than the textbook's does.
-STRENGTH_TOLERANCE = 0.15
+# How far a contender's augmentation may change the pixels less, or more, than the textbook's does:
+# a part of it, and so many standard errors, since both are drawn at random.
+TOLERANCE = 0.1
+STANDARD_ERRORS = 3
 
 
 class ProofError(ValueError):
@@ -38,14 +42,19 @@ class Proof:
         Samples in it, each row once.
     strength : float
         Mean absolute difference of an augmented picture to its file, on a scale of 0–255.
+    error : float
+        Standard error of that mean.
     """
 
     samples: int
     strength: float
+    error: float
 
 
 def check_epoch(
-    batches: Iterable[Any], case: Case, kept: list[tuple[np.ndarray, ...]], keep: int
+    batches: Iterable[Any],
+    case: Case,
+    keep: Callable[[int, list[np.ndarray]], None] = lambda number, arrays: None,
 ) -> Proof:
     """Go through one epoch and say what it held.
 
@@ -56,10 +65,8 @@ def check_epoch(
         picture of a sample, and an array of whole numbers of shape (batch,).
     case : Case
         What they should be.
-    kept : list
-        The first `keep` batches are put here, flat: the rows, then each picture.
-    keep : int
-        How many to keep.
+    keep : callable, optional
+        Called with each batch's number and its arrays: the rows, then each picture.
 
     Returns
     -------
@@ -72,19 +79,19 @@ def check_epoch(
         which a row is missing, comes twice or is unknown.
     """
     seen = np.zeros(case.rows, int)
-    moved = []
+    changes = []
     for number, (pictures, rows) in enumerate(batches):
         arrays = [np.asarray(picture) for picture in pictures]
         rows = np.asarray(rows)
         _check_batch(number, arrays, rows, case)
         np.add.at(seen, rows, 1)
         for paths, array in zip(case.paths, arrays, strict=True):
-            plain = np.stack([_read(paths[row]) for row in rows])
-            moved.append(np.abs(array * 255 - plain).mean(axis=(1, 2, 3)))
-        if number < keep:
-            kept.append((rows.copy(), *(array.copy() for array in arrays)))
+            for row, picture in zip(rows, array, strict=True):
+                changes.append(float(np.abs(picture * 255 - _read(paths[row])).mean()))
+        keep(number, [rows, *arrays])
     _check_rows(seen)
-    return Proof(int(seen.sum()), float(np.concatenate(moved).mean()))
+    error = float(np.std(changes)) / math.sqrt(len(changes))
+    return Proof(int(seen.sum()), float(np.mean(changes)), error)
 
 
 def _check_batch(number: int, arrays: Sequence[np.ndarray], rows: np.ndarray, case: Case) -> None:
@@ -144,47 +151,48 @@ def check_pair(one: np.ndarray, other: np.ndarray) -> None:
         )
 
 
-def check_strength(found: float, textbook: float) -> None:
+def check_strength(found: Proof, textbook: Proof) -> None:
     """Refuse a contender that augments less or more than the textbook pipeline.
 
     It also finds rows that do not belong to their pictures: those differ far more.
 
     Parameters
     ----------
-    found, textbook : float
-        `Proof.strength` of the contender and of the textbook pipeline.
+    found, textbook : Proof
+        Of the contender and of the textbook pipeline.
 
     Raises
     ------
     ProofError
         If they differ by more than the tolerance.
     """
-    if not abs(found / textbook - 1) <= STRENGTH_TOLERANCE:
+    chance = STANDARD_ERRORS * math.hypot(found.error, textbook.error)
+    if not abs(found.strength - textbook.strength) <= TOLERANCE * textbook.strength + chance:
         raise ProofError(
-            f"augmentation: expected a mean change of {textbook:.1f} grey levels as in the "
-            f"textbook pipeline, found {found:.1f}"
+            f"augmentation: expected a mean change of {textbook.strength:.1f} grey levels as in "
+            f"the textbook pipeline, found {found.strength:.1f}"
         )
 
 
 def largest_difference(
-    found: Sequence[Sequence[np.ndarray]], textbook: Sequence[Sequence[np.ndarray]]
+    found: Iterable[Sequence[np.ndarray]], textbook: Iterable[Sequence[np.ndarray]]
 ) -> float:
     """Return the largest difference of two series of batches, on a scale of 0–255.
 
     Parameters
     ----------
-    found, textbook : sequence of batches
-        Batches as `check_epoch` keeps them.
+    found, textbook : iterable of batches
+        Each the rows, then each picture, as `check_epoch` hands them to `keep`.
 
     Raises
     ------
     ProofError
         If there are not as many, or their rows are not in the same order.
     """
-    if len(found) != len(textbook) or not found:
-        raise ProofError(f"pixels: expected {len(textbook)} batches, found {len(found)}")
     largest = 0.0
-    for number, (ours, theirs) in enumerate(zip(found, textbook, strict=True)):
+    for number, (ours, theirs) in enumerate(itertools.zip_longest(found, textbook)):
+        if ours is None or theirs is None:
+            raise ProofError(f"pixels: expected as many batches as the textbook's, not {number}")
         if not np.array_equal(ours[0], theirs[0]):
             raise ProofError(f"pixels: expected the textbook's rows in batch {number}, in order")
         for one, other in zip(ours[1:], theirs[1:], strict=True):

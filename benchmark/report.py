@@ -44,12 +44,14 @@ COLOURS = {
     "rung": "#56B4E9",
     "ours": "#009E73",
     "alternative": "#E69F00",
+    "bare": "#F0E442",
 }
 NAMES = {
     "textbook": "the textbook pipeline",
     "rung": "a step away from it",
     "ours": "this project: same pixels",
     "alternative": "what else people use",
+    "bare": "the same, not handed to TensorFlow",
 }
 
 
@@ -99,11 +101,12 @@ def ranked(rows: Iterable[Row]) -> list[Row]:
 
 def remarks(result: Result) -> list[str]:
     """Return the lines below a table: the best alternative, who was refused, what was noticed."""
-    alternatives = [row for row in result.rows if row.kind == "alternative"]
     lines = []
-    if alternatives:
-        best = max(alternatives, key=lambda row: row.ratio.median)
-        lines.append(f"Best alternative: {best.title}, {_times(best.ratio)} the textbook pipeline.")
+    for kind, said in (("alternative", "Best alternative"), ("bare", "Without TensorFlow")):
+        rows = [row for row in result.rows if row.kind == kind]
+        if rows:
+            best = max(rows, key=lambda row: row.ratio.median)
+            lines.append(f"{said}: {best.title}, {_times(best.ratio)} the textbook pipeline.")
     lines += [f"Refused: {name}: {why}" for name, why in result.refused.items()]
     return lines + [f"Note: {note}." for note in result.notes]
 

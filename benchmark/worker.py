@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from benchmark.cases import Case
 from benchmark.contenders import CONTENDERS, Entry
 from benchmark.proof import ProofError, check_epoch, check_pair
 
-__all__ = ["Work", "load_batches", "main", "save_batches"]
+__all__ = ["Work", "load_batches", "main", "save_batch"]
 
 KEPT_BATCHES = 4  # of each of two epochs, for the comparison of pixels
 
@@ -40,7 +41,7 @@ class Work:
     case : Case
         What it delivers.
     kept : Path
-        Where the first batches of its first two epochs are put.
+        The folder for the first batches of its first two epochs.
     """
 
     def __init__(self, entry: Entry, case: Case, kept: Path) -> None:
@@ -53,21 +54,27 @@ class Work:
 
     def prove(self) -> dict[str, Any]:
         """Check two epochs, keep their first batches, and time a third to warm up."""
-        batches: list[tuple[np.ndarray, ...]] = []
         answer: dict[str, Any] = {}
         for number in range(2):
             if self.entry.kind == "limit":
                 self._run(1)
             else:
-                keep = KEPT_BATCHES if self.entry.same_pixels else 0
-                proof = check_epoch(self.contender.epoch(), self.case, batches, keep)
+                proof = check_epoch(self.contender.epoch(), self.case, self._keeper(number))
                 self.epochs += 1
-                answer |= dataclasses.asdict(proof)
+                answer["proof"] = dataclasses.asdict(proof)
             if number == 0:
                 answer["memory"] = memory()
-        save_batches(self.kept, batches)
         answer["epoch"] = self._run(1)
         return answer | {"epochs": self.epochs}
+
+    def _keeper(self, epoch: int) -> Callable[[int, list[np.ndarray]], None]:
+        """Return what writes an epoch's first batches to files, at once: they are not held."""
+
+        def keep(number: int, arrays: list[np.ndarray]) -> None:
+            if self.entry.same_pixels and number < KEPT_BATCHES:
+                save_batch(self.kept, KEPT_BATCHES * epoch + number, arrays)
+
+        return keep
 
     def round(self, epochs: int) -> dict[str, Any]:
         """Run so many whole epochs, and say how long they took."""
@@ -123,31 +130,28 @@ class Work:
         return seconds
 
 
-def save_batches(path: Path, batches: list[tuple[np.ndarray, ...]]) -> None:
-    """Write batches to one file.
+def save_batch(folder: Path, number: int, arrays: list[np.ndarray]) -> None:
+    """Write a batch's arrays to files.
 
     Parameters
     ----------
-    path : Path
-        Ends in ``.npz``.
-    batches : list
-        As `benchmark.proof.check_epoch` keeps them.
+    folder : Path
+        Where to.
+    number : int
+        The batch's place in the series.
+    arrays : list of numpy.ndarray
+        As `benchmark.proof.check_epoch` hands them out.
     """
-    named = {
-        f"{number} {part}": array
-        for number, batch in enumerate(batches)
-        for part, array in enumerate(batch)
-    }
-    np.savez(path, **named)
+    folder.mkdir(exist_ok=True)
+    for part, array in enumerate(arrays):
+        np.save(folder / f"{number:03}-{part}.npy", array)
 
 
-def load_batches(path: Path) -> list[tuple[np.ndarray, ...]]:
-    """Read what `save_batches` wrote."""
-    batches: dict[int, list[np.ndarray]] = {}
-    with np.load(path) as stored:
-        for name in stored.files:
-            batches.setdefault(int(name.split()[0]), []).append(stored[name])
-    return [tuple(batches[number]) for number in sorted(batches)]
+def load_batches(folder: Path) -> Iterator[list[np.ndarray]]:
+    """Yield the batches that `save_batch` wrote, in order."""
+    files = sorted(folder.glob("*.npy"))
+    for _, group in itertools.groupby(files, key=lambda file: file.name.split("-")[0]):
+        yield [np.load(file) for file in group]
 
 
 def family() -> list[psutil.Process]:
@@ -204,7 +208,7 @@ def main(arguments: list[str]) -> None:
     Parameters
     ----------
     arguments : list of str
-        The contender's name, the case as JSON, and the file for its first batches.
+        The contender's name, the case as JSON, and the folder for its first batches.
     """
     name, case, kept = arguments
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")

@@ -40,8 +40,10 @@ class Entry:
     ----------
     name, title : str
         What it is called on the command line and in the report.
-    kind : {"textbook", "rung", "ours", "alternative", "limit"}
-        What it is measured for. A limit delivers nothing, so it proves nothing.
+    kind : {"textbook", "rung", "ours", "alternative", "bare", "limit"}
+        What it is measured for. An alternative delivers what Keras' ``fit`` trains on with
+        TensorFlow; a bare one is the same without the way into TensorFlow. A limit delivers
+        nothing, so it proves nothing.
     where : str
         ``module:class`` under `benchmark.contenders`.
     sources : tuple of str
@@ -69,6 +71,8 @@ class Entry:
 _DISK = ("disk",)
 _MEMORY = ("memory",)
 _CV2 = ("cv2",)
+_GRAIN = ("cv2", "grain")
+_TORCH = ("cv2", "torch")
 
 CONTENDERS = {
     entry.name: entry
@@ -77,6 +81,8 @@ CONTENDERS = {
         Entry(TEXTBOOK, "textbook", "textbook", "textbook:Textbook", same_pixels=True),
         Entry("prefetch", "textbook + prefetch", "rung", "textbook:Prefetch", _DISK, (), True),
         Entry("per-sample", "generator of samples", "rung", "textbook:PerSample", _DISK),
+        Entry("drop-in", "drop-in class + prefetch", "ours", "ours:DropIn", _DISK, _CV2, True),
+        Entry("recipes", "recipes", "ours", "ours:Cooked", needs=_CV2, same_pixels=True),
         Entry("keras-layers", "Keras layers", "alternative", "keras_layers:KerasLayers"),
         Entry(
             "pydataset",
@@ -86,15 +92,21 @@ CONTENDERS = {
             needs=("cv2", "albumentations"),
         ),
         Entry(
-            "grain", "Grain + OpenCV", "alternative", "grain_opencv:Grain", needs=("cv2", "grain")
+            "grain",
+            "Grain + OpenCV, in fit",
+            "alternative",
+            "grain_opencv:GrainInFit",
+            needs=_GRAIN,
         ),
+        Entry("grain-bare", "Grain + OpenCV, bare", "bare", "grain_opencv:Grain", needs=_GRAIN),
         Entry(
             "pytorch",
-            "PyTorch DataLoader + OpenCV",
+            "PyTorch + OpenCV, in fit",
             "alternative",
-            "pytorch:PyTorch",
-            needs=("cv2", "torch"),
+            "pytorch:PyTorchInFit",
+            needs=_TORCH,
         ),
+        Entry("pytorch-bare", "PyTorch + OpenCV, bare", "bare", "pytorch:PyTorch", needs=_TORCH),
         Entry("tf-graph", "tf.data, warp in the graph", "alternative", "tf_graph:TensorFlowGraph"),
         Entry("decode", "decode only", "limit", "limits:Decode", _DISK, _CV2),
         Entry("decode-warp", "decode and warp only", "limit", "limits:DecodeWarp", _DISK, _CV2),

@@ -45,7 +45,8 @@ class KerasLayers:
 
     def _augmented(self, pictures: tf.Tensor, rows: tf.Tensor) -> Any:
         together = self._augment(pictures, training=True)
-        return tuple(tf.split(together, self._pictures, axis=-1)), rows
+        apart = tf.split(together, self._pictures, axis=-1) if self._pictures > 1 else [together]
+        return tuple(apart), rows
 
     def epoch(self) -> Iterator[Any]:
         """Start an epoch and return an iterator over its batches."""

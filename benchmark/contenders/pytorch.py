@@ -11,11 +11,12 @@ import torch
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, get_worker_info
 
 from benchmark.cases import BATCH, SEED, Case, cores
+from benchmark.fitting import as_fit_takes_it
 from benchmark.pictures import Pictures
 
 
 class PyTorch:
-    """Worker processes that hand over batches in shared memory.
+    """Worker processes that hand over batches in shared memory, taken as PyTorch's tensors.
 
     Tuned: as many workers as cores, kept from epoch to epoch (``persistent_workers``), batches put
     together by the dataset itself ("Disable automatic batching": ``batch_size=None`` with a
@@ -24,8 +25,6 @@ class PyTorch:
     Guide", "Enable asynchronous data loading and augmentation".
     """
 
-    prefetch_factor = 4
-
     def __init__(self, case: Case) -> None:
         random = torch.Generator().manual_seed(SEED)
         batches = Batches(case)
@@ -33,10 +32,10 @@ class PyTorch:
         self._loader = DataLoader(
             batches,
             batch_size=None,
+            collate_fn=_as_it_is,  # the default would make lists of tuples, which `fit` refuses
             sampler=BatchSampler(order, BATCH, drop_last=False),
             num_workers=cores(),
             persistent_workers=True,
-            prefetch_factor=self.prefetch_factor,
             worker_init_fn=_start,
             generator=random,
         )
@@ -44,6 +43,18 @@ class PyTorch:
     def epoch(self) -> Iterator[tuple[tuple[torch.Tensor, ...], torch.Tensor]]:
         """Start an epoch and return an iterator over its batches."""
         return iter(self._loader)
+
+
+class PyTorchInFit(PyTorch):
+    """The same loader, given to Keras' ``fit``."""
+
+    def __init__(self, case: Case) -> None:
+        super().__init__(case)
+        self._dataset = as_fit_takes_it(self._loader)
+
+    def epoch(self) -> Iterator[Any]:
+        """Start an epoch and return an iterator over its batches."""
+        return iter(self._dataset)
 
 
 class Batches(Dataset):
@@ -61,6 +72,10 @@ class Batches(Dataset):
         wanted = np.array(rows)
         batches = self._pictures.batch(wanted, self._random)
         return tuple(torch.from_numpy(batch) for batch in batches), torch.from_numpy(wanted)
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
 
 
 def _start(number: int) -> None:
