@@ -1280,6 +1280,15 @@ def test_html_is_a_table_and_escaped():
     assert "<table>" not in check(sliced(X, Y), two_by_two())._repr_html_()
 
 
+def test_keys_that_cannot_be_sorted_are_reported_not_raised():
+    batch = {0: SITE, "site": SITE}
+    for dataset in ((batch, LAND_COVER), (batch, {0: LAND_COVER, "a": 1}), each((batch, batch))):
+        for model in (one_by_one(), two_by_two(), compiled(Subclassed())):
+            check(dataset, model)
+    report = check((batch, LAND_COVER), one_by_one(loss={0: "mse", "out": "mse"}))
+    assert {"inputs[0]", "loss[0]"} <= {finding.leaf for finding in report.errors}
+
+
 def test_no_model_is_refused():
     with pytest.raises(TypeError, match=r"model: expected a keras\.Model, found str"):
         check(sliced(X, Y), "model")

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from helpers.contract.looking import Source
 from helpers.contract.models import ModelFacts
 from helpers.contract.nests import list_of_samples, with_arrays, wrapped
+from helpers.contract.source import Source
 from helpers.datasets import leaves
 
 _NUMBERS = ("int", "uint", "float", "bool")

@@ -37,9 +37,9 @@ def names_of(slots: Sequence[Slot]) -> list[str]:
     return [slot.name for slot in slots]
 
 
-def nearest(key: str, names: Sequence[str], what: str) -> str:
+def nearest(key: Any, names: Sequence[str], what: str) -> str:
     """Return the name that the key was meant to be, or all names."""
-    close = difflib.get_close_matches(key, list(names), 1, 0.5)
+    close = difflib.get_close_matches(str(key), list(names), 1, 0.5)
     return f"{close[0]!r}" if close else f"one of the {what}s {list(names)}"
 
 

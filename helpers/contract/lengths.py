@@ -7,8 +7,8 @@ from typing import Any
 
 from helpers.contract.facts import ERROR, NOT_CHECKED, WARNING, Facts, Finding, facts_of, leaf_of
 from helpers.contract.fitting import not_batched, show_shape
-from helpers.contract.looking import Source
 from helpers.contract.nests import wrapped
+from helpers.contract.source import Source
 from helpers.datasets import leaves
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 __all__ = [
+    "flat",
     "is_nested",
     "is_sequence",
     "list_of_samples",
@@ -25,6 +26,15 @@ def is_sequence(part: Any) -> bool:
 def is_nested(part: Any) -> bool:
     """Say whether it has parts."""
     return isinstance(part, tuple | list | Mapping)
+
+
+def flat(nest: Any) -> list[Any]:
+    """Return the leaves in the order they are in; ``tf.nest`` sorts keys, or fails to."""
+    if isinstance(nest, Mapping):
+        return [leaf for part in nest.values() for leaf in flat(part)]
+    if is_sequence(nest):
+        return [leaf for part in nest for leaf in flat(part)]
+    return [nest]
 
 
 def wrapped(element: Any) -> Any:

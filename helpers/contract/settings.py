@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import keras
-import tensorflow as tf
 
 from helpers.contract.facts import ERROR, WARNING, Facts, Finding
 from helpers.contract.fitting import names_of, nearest
-from helpers.contract.nests import is_nested, is_sequence
+from helpers.contract.nests import flat, is_nested, is_sequence
 
 
 def _compiled(facts: Facts) -> Iterator[Finding]:
@@ -19,7 +18,7 @@ def _compiled(facts: Facts) -> Iterator[Finding]:
 
 def _unknown_losses(facts: Facts) -> Iterator[Finding]:
     """Keras looks up the names that were given at the first batch."""
-    for name in tf.nest.flatten(facts.model.loss):
+    for name in flat(facts.model.loss):
         if isinstance(name, str) and name.lower() not in ("crossentropy", "ce"):
             try:
                 keras.losses.get(name)

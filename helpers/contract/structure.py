@@ -125,7 +125,11 @@ def _target_structure(facts: Facts) -> Iterator[Finding]:
     needed = [slot for slot in slots if not facts.model.without_loss(slot)]
     if isinstance(part, Mapping) and facts.model.output_kind == "single":
         yield Finding(
-            ERROR, "targets", f"a dict with keys {sorted(part)}", "one array", "take it out"
+            ERROR,
+            "targets",
+            f"a dict with keys {sorted(part, key=str)}",
+            "one array",
+            "take it out",
         )
         return
     if facts.model.output_kind != "dict" and len(needed) < len(slots) and is_nested(part):

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from helpers.contract.facts import ERROR, WARNING, Facts, Finding, each_value, values_of
 from helpers.contract.fitting import (
@@ -15,7 +14,7 @@ from helpers.contract.fitting import (
     not_batched,
     show_shape,
 )
-from helpers.contract.nests import is_nested
+from helpers.contract.nests import flat, is_nested
 
 
 def flat_targets(facts: Facts) -> Finding | None:
@@ -23,7 +22,7 @@ def flat_targets(facts: Facts) -> Finding | None:
     weights, outputs = facts.part("weights"), facts.model.outputs
     if weights is None:
         return None
-    targets = tf.nest.flatten(facts.part("targets"))
+    targets = flat(facts.part("targets"))
     inputs = facts.model.inputs
     if inputs and len(inputs) > 1 and not is_nested(facts.part("inputs")):
         return Finding(
