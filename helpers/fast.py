@@ -1,8 +1,9 @@
 """`ImageDataGenerator`'s own transforms, the same pixels, with OpenCV in place of SciPy.
 
 `FastImageDataGenerator` takes the same options, draws the same random transforms and gives the
-same pictures, within 0.01 on a scale of 0 to 255. Where that cannot be had it hands the picture
-over to `ImageDataGenerator`:
+same pictures, within 0.01 on a scale of 0 to 255. (Of larger values, within 0.01 of 255 parts of
+the largest: float32 itself knows no steps below 0.06 at a million.) Where that cannot be had it
+hands the picture over to `ImageDataGenerator`:
 
 =====================================================  ====================================
 what you ask for                                       who computes it
@@ -17,8 +18,10 @@ brightness and a channel shift after a warp, or        ImageDataGenerator
 brightness of values below 0 or above 255
 `interpolation_order` 1 with "wrap", or above 1        ImageDataGenerator
 any other `fill_mode`                                  ImageDataGenerator
-pixels that are not float32, or infinite, or NaN       ImageDataGenerator
+pixels that are not float32, above 1e37, or NaN        ImageDataGenerator
 pictures with a side of 1, or without channels         ImageDataGenerator
+pictures that shrink to less than a sixth and reach    ImageDataGenerator
+over 192 pixels; shifts of 100,000 pixels and more
 a sample that falls within 1e-9 of where "constant"    ImageDataGenerator
 begins or the nearest pixel changes
 =====================================================  ====================================
@@ -37,7 +40,7 @@ import tensorflow as tf
 
 from helpers.buffers import empty
 from helpers.transforms import with_own_random
-from helpers.warps import BORDERS, settle, warp_blocks, warp_linear, warp_nearest
+from helpers.warps import BORDERS, is_near, settle, warp_blocks, warp_linear, warp_nearest
 
 __all__ = ["PARAMETERS", "FastImageDataGenerator", "draw_transforms", "matrices"]
 
@@ -56,6 +59,8 @@ PARAMETERS = (
     "channel_shift_intensity",
     "brightness",
 )
+# A difference of two values must be finite too.
+_TOO_LARGE = 1e37
 _COLUMN = {name: column for column, name in enumerate(PARAMETERS)}
 _DEFAULTS = (0, 0, 0, 0, 1, 1, 0, 0, math.nan, math.nan)
 
@@ -93,13 +98,11 @@ class FastImageDataGenerator(tf.keras.preprocessing.image.ImageDataGenerator):
         numpy.ndarray
             Of the same shape and dtype.
         """
-        if x.ndim != 3 or not set(transform_parameters) <= set(PARAMETERS):
+        known = type(x) is np.ndarray and x.ndim == 3 and x.dtype == np.float32 and _is_tame(x)
+        if not known or not set(transform_parameters) <= set(PARAMETERS):
             return super().apply_transform(x, transform_parameters)
         parameters = _as_array([transform_parameters])
-        height, width = self._sides(x.shape)
-        if x.dtype != np.float32 or not _is_finite(x):
-            return super().apply_transform(x, transform_parameters)
-        return self._transform(x, parameters[0], matrices(parameters, height, width)[0])
+        return self._transform(x, parameters[0], matrices(parameters, *self._sides(x.shape))[0])
 
     def transform_batch(
         self,
@@ -125,7 +128,7 @@ class FastImageDataGenerator(tf.keras.preprocessing.image.ImageDataGenerator):
             pictures: shifts scale with the size.
         geometry_only : bool
             Move the pixels and leave their values: no brightness, no channel shift, no
-            standardisation. For masks, with ``interpolation_order=0``.
+            standardisation. For masks, with ``interpolation_order=0``: whole numbers up to 2**24.
 
         Returns
         -------
@@ -155,17 +158,27 @@ class FastImageDataGenerator(tf.keras.preprocessing.image.ImageDataGenerator):
         # One call for the whole batch where that will do: each call lets go of the interpreter's
         # lock, and takes it again.
         values[...] = pictures
-        fast = dtype == np.float32 and (pictures.dtype.kind in "iub" or _is_finite(values))
+        fast = (
+            dtype == np.float32
+            and (pictures.dtype.kind in "iub" or _is_tame(values))
+            and _is_own(self, "apply_transform", FastImageDataGenerator)
+        )
         for picture, row, matrix, place in zip(values, parameters, moves, batch, strict=True):
             if fast:
                 moved = self._transform(picture, row, matrix, None if is_mask else place)
             else:
-                moved = super().apply_transform(picture, _as_dict(row))
+                moved = self.apply_transform(picture, _as_dict(row))
             if moved is not place:
                 place[...] = moved
         if geometry_only:
             return batch
-        if not (self.preprocessing_function or self.samplewise_center or self.zca_whitening):
+        # What looks at a picture's own values, or may, needs one picture at a time.
+        if _is_own(self, "standardize", ImageDataGenerator) and not (
+            self.preprocessing_function
+            or self.samplewise_center
+            or self.samplewise_std_normalization
+            or self.zca_whitening
+        ):
             return self.standardize(batch)
         for place in batch:
             place[...] = self.standardize(place)
@@ -212,18 +225,18 @@ class FastImageDataGenerator(tf.keras.preprocessing.image.ImageDataGenerator):
         `exact` asks for float32 values that round as the original's do: brightness cuts them.
         """
         channel_axis = self.channel_axis - 1
-        if min(x.shape) < 1 or min(self._sides(x.shape)) < 2:
+        if min(self._sides(x.shape)) < 2 or not is_near(matrix):
             return None
-        picture = x if channel_axis == 2 else np.ascontiguousarray(np.moveaxis(x, channel_axis, 2))
+        picture = np.ascontiguousarray(x if channel_axis == 2 else np.moveaxis(x, channel_axis, 2))
         if self.interpolation_order == 0:
             warped = warp_nearest(picture, matrix, self.fill_mode, self.cval)
         elif self.interpolation_order == 1 and self.fill_mode in BORDERS and _is_exact_enough():
             target = place if channel_axis == 2 else None
             warped = warp_linear(picture, matrix, self.fill_mode, self.cval, target)
             if exact and warped is not None:
-                if warped.min() < 0 or warped.max() > 255:
-                    return None
                 settle(warped, picture, matrix, self.fill_mode)
+                if warped.min() < 0 or warped.max() > 255:  # scaled by what they are
+                    return None
         else:
             return None
         if warped is None or channel_axis == 2:
@@ -257,6 +270,8 @@ def draw_transforms(
     ------
     ValueError
         If a generator of a class of its own returns what is not in `PARAMETERS`.
+    TypeError
+        If it draws through ``super()``.
 
     Examples
     --------
@@ -314,8 +329,9 @@ def matrices(parameters: np.ndarray, height: int, width: int) -> np.ndarray:
     return moves
 
 
-def _is_finite(values: np.ndarray) -> bool:
-    return bool(np.isfinite(values).all())
+def _is_tame(values: np.ndarray) -> bool:
+    """Whether float32 can hold the differences of all values: none of them NaN or next to it."""
+    return values.size > 0 and bool(values.min() > -_TOO_LARGE and values.max() < _TOO_LARGE)
 
 
 def _as_array(drawn: list[dict[str, Any]]) -> np.ndarray:
@@ -346,13 +362,15 @@ def _draws_at_once(datagen: Any) -> bool:
 
     Lists of shifts and whole-number shifts are drawn by ``np.random.choice``.
     """
-    own = type(datagen).get_random_transform is ImageDataGenerator.get_random_transform
     shifts = (datagen.height_shift_range, datagen.width_shift_range)
-    return (
-        own
-        and "get_random_transform" not in vars(datagen)
-        and all(isinstance(shift, float) or not np.any(shift) for shift in shifts)
+    return _is_own(datagen, "get_random_transform", ImageDataGenerator) and all(
+        isinstance(shift, float) or not shift for shift in shifts
     )
+
+
+def _is_own(datagen: Any, method: str, kind: type) -> bool:
+    """Whether a method is that of this class: not of a subclass, nor set on the instance."""
+    return getattr(type(datagen), method) is getattr(kind, method) and method not in vars(datagen)
 
 
 def _draw_at_once(
@@ -426,12 +444,15 @@ def _is_exact_enough() -> bool:
 
     OpenCV 4 does not: it knows but 32 places between two pixels.
     """
-    picture = np.random.RandomState(0).uniform(0, 255, (61, 53, 3)).astype(np.float32)
     trial = {"theta": 17, "shear": 9, "zx": 0.9, "zy": 1.2, "tx": 3.3}
-    slow = ImageDataGenerator().apply_transform(picture, trial)
-    fast = np.empty_like(picture)
-    warp_blocks(picture, matrices(_as_array([trial]), 61, 53)[0], "nearest", fast)
-    difference = float(np.abs(fast - slow).max())
+    differences = []
+    for channels in (1, 3, 4):  # each has code of its own
+        picture = np.random.RandomState(0).uniform(0, 255, (125, 97, channels)).astype(np.float32)
+        slow = ImageDataGenerator().apply_transform(picture, trial)
+        fast = np.empty_like(picture)
+        warp_blocks(picture, matrices(_as_array([trial]), 125, 97)[0], "nearest", fast)
+        differences.append(float(np.abs(fast - slow).max()))
+    difference = max(differences)
     if not difference <= 0.01:  # NaN too
         warnings.warn(
             f"cv2.warpAffine: expected the pixels of ImageDataGenerator within 0.01, found "

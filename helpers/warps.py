@@ -15,7 +15,7 @@ import math
 import cv2
 import numpy as np
 
-__all__ = ["BORDERS", "settle", "warp_blocks", "warp_linear", "warp_nearest"]
+__all__ = ["BORDERS", "is_near", "settle", "warp_blocks", "warp_linear", "warp_nearest"]
 
 BORDERS = {
     "nearest": cv2.BORDER_REPLICATE,
@@ -26,15 +26,24 @@ BORDERS = {
 # corner. Blocks of a picture, each with a corner of its own, keep the error below 0.01 of 255.
 _BLOCK_SIDE = 128
 _BLOCK_REACH = 192
+_LOWEST_BLOCK_SIDE = 32
+_FARTHEST = 192
 
 # Closer than this to a border or to a tie, two correct ways to compute it may disagree.
 _TIE = 1e-9
+# Farther than this, they disagree by more than that.
+_TOO_FAR = 1e5
+
+
+def is_near(matrix: np.ndarray) -> bool:
+    """Whether a matrix leads to places near enough for float64 to tell them apart exactly."""
+    return max(map(abs, matrix.ravel().tolist())) < _TOO_FAR
 
 
 def warp_linear(
     picture: np.ndarray, matrix: np.ndarray, fill_mode: str, cval: float, place: np.ndarray | None
 ) -> np.ndarray | None:
-    """Warp a (height, width, channels) picture, bilinear; None where "constant" is a close call."""
+    """Warp a picture, bilinear; None for a close call of "constant" or where it shrinks a lot."""
     height, width, channels = picture.shape
     outside = None
     if fill_mode == "constant":
@@ -47,7 +56,8 @@ def warp_linear(
         if channels != some.stop - some.start:
             source = np.ascontiguousarray(picture[..., some])
             target = np.empty_like(source)
-        warp_blocks(source, matrix, fill_mode, target)
+        if not warp_blocks(source, matrix, fill_mode, target):
+            return None
         if target is not warped:
             warped[..., some] = target
     if outside is not None:
@@ -62,25 +72,34 @@ def _channel_groups(channels: int) -> list[slice]:
     return [slice(channel, channel + 1) for channel in range(channels)]
 
 
-def warp_blocks(source: np.ndarray, matrix: np.ndarray, fill_mode: str, target: np.ndarray) -> None:
-    """Warp a picture of 1, 3 or 4 channels into `target`, in blocks where it is large."""
+def warp_blocks(source: np.ndarray, matrix: np.ndarray, fill_mode: str, target: np.ndarray) -> bool:
+    """Warp a picture of 1, 3 or 4 channels into `target`, in blocks where it must be.
+
+    False, and nothing done, where the blocks would be too small to be fast.
+    """
     height, width = source.shape[:2]
     border = BORDERS[fill_mode]
+    axes = matrix.tolist()
     if max(height, width) <= _BLOCK_SIDE:
-        _warp_block(source, matrix, border, target)
-        return
-    stretch = np.abs(matrix[:, :2]).sum(axis=1).max()
-    side = max(8, min(_BLOCK_SIDE, int(_BLOCK_REACH / stretch)))
+        reached = [_reached(axis, (0, width - 1), (0, height - 1)) for axis in axes]
+        if all(low >= -_FARTHEST and high <= _FARTHEST for low, high in reached):
+            _warp_block(source, matrix, border, target)
+            return True
+    stretch = max(abs(a) + abs(b) for a, b, _ in axes)
+    side = _BLOCK_SIDE if stretch == 0 else min(_BLOCK_SIDE, int(_BLOCK_REACH / stretch))
+    if side < _LOWEST_BLOCK_SIDE:
+        return False
     for top, bottom in _cuts(height, side):
         for left, right in _cuts(width, side):
-            corners = np.array([(x, y, 1) for x in (left, right - 1) for y in (top, bottom - 1)])
-            reached = corners @ matrix.T
-            columns = _reach(reached[:, 0], width, fill_mode)
-            rows = _reach(reached[:, 1], height, fill_mode)
+            columns, rows = (
+                _read(*_reached(axis, (left, right - 1), (top, bottom - 1)), length, fill_mode)
+                for axis, length in zip(axes, (width, height), strict=True)
+            )
             own = matrix.copy()
             own[:, 2] = matrix @ (left, top, 1) - (columns[0], rows[0])
             part = _part(source, rows, columns)
             _warp_block(part, own, border, target[top:bottom, left:right])
+    return True
 
 
 def _cuts(side: int, longest: int) -> list[tuple[int, int]]:
@@ -90,9 +109,17 @@ def _cuts(side: int, longest: int) -> list[tuple[int, int]]:
     return [(start, min(start + length, side)) for start in range(0, side, length)]
 
 
-def _reach(coordinates: np.ndarray, side: int, fill_mode: str) -> tuple[int, int]:
+def _reached(
+    axis: list[float], columns: tuple[int, int], rows: tuple[int, int]
+) -> tuple[float, float]:
+    """Return the lowest and the highest place along one axis that a block comes from."""
+    ends = [axis[0] * column + axis[1] * row + axis[2] for column in columns for row in rows]
+    return min(ends), max(ends)
+
+
+def _read(lowest: float, highest: float, side: int, fill_mode: str) -> tuple[int, int]:
     """Return the first pixel that a block reads along one axis, and the one after the last."""
-    first, last = math.floor(coordinates.min()) - 2, math.ceil(coordinates.max()) + 3
+    first, last = math.floor(lowest) - 2, math.ceil(highest) + 3
     if fill_mode == "reflect":
         return first, last
     # Beyond the border stands what is at the border.
@@ -111,7 +138,7 @@ def _part(source: np.ndarray, rows: tuple[int, int], columns: tuple[int, int]) -
 
 
 def _mirrored(index: np.ndarray, side: int) -> np.ndarray:
-    """Bring pixel numbers into a side that goes on mirrored: d c b a | a b c d."""
+    """Bring pixels, or places between them, into a side that goes on mirrored: c b a | a b c."""
     index = index % (2 * side)
     return np.where(index < side, index, 2 * side - 1 - index)
 
@@ -139,13 +166,16 @@ def _coordinates(matrix: np.ndarray, height: int, width: int) -> list[np.ndarray
     return [matrix[axis, 2] + matrix[axis, 1] * rows + matrix[axis, 0] * columns for axis in (1, 0)]
 
 
-def _is_close(matrix_row: np.ndarray, distance: np.ndarray) -> bool:
-    """Whether any distance from an edge is so small that rounding decides on which side it is.
+def _rounds_nowhere(matrix: np.ndarray) -> bool:
+    """Whether a matrix is made of halves: whole-pixel shifts and flips, and no angles.
 
-    Halves are exact: whole-pixel shifts and flips round nowhere.
+    A half turn is not: its sine is 1e-16, and beside a shift it is rounded away.
     """
-    if np.all(matrix_row * 2 == np.rint(matrix_row * 2)):
-        return False
+    return bool((matrix * 2 == np.rint(matrix * 2)).all() and matrix[0, 0] and matrix[1, 1])
+
+
+def _is_close(distance: np.ndarray) -> bool:
+    """Whether any distance from an edge is so small that rounding decides on which side it is."""
     return bool((np.abs(distance) < _TIE).any())
 
 
@@ -153,11 +183,10 @@ def _outside(matrix: np.ndarray, height: int, width: int) -> tuple[np.ndarray, b
     """Which pixels come from outside the picture, and whether for one of them it is close."""
     outside = np.zeros((height, width), bool)
     close = False
-    places = _coordinates(matrix, height, width)
-    for place, side, row in zip(places, (height, width), matrix[::-1], strict=True):
+    for place, side in zip(_coordinates(matrix, height, width), (height, width), strict=True):
         outside |= (place < 0) | (place > side - 1)
-        close = close or _is_close(row, place) or _is_close(row, place - (side - 1))
-    return outside, close
+        close = close or _is_close(place) or _is_close(place - (side - 1))
+    return outside, close and not _rounds_nowhere(matrix)
 
 
 def warp_nearest(
@@ -173,23 +202,21 @@ def warp_nearest(
         if close:
             return None
     index = []
-    places = _coordinates(matrix, height, width)
-    for place, side, row in zip(places, (height, width), matrix[::-1], strict=True):
+    rounded = not _rounds_nowhere(matrix)
+    for place, side in zip(_coordinates(matrix, height, width), (height, width), strict=True):
         if fill_mode == "wrap":
             # SciPy's "wrap" has the period side - 1: the last pixel falls on the first.
-            if _is_close(row, place - np.rint(place / (side - 1)) * (side - 1)):
+            if rounded and _is_close(place - np.rint(place / (side - 1)) * (side - 1)):
                 return None
             below, above = place < 0, place > side - 1
             turns = np.trunc(place / (side - 1))
             place = np.where(below, place - (side - 1) * (turns - 1), place)
             place = np.where(above, place - (side - 1) * turns, place)
-        nearest = np.floor(place + 0.5)
-        if _is_close(row, place + 0.5 - np.rint(place + 0.5)):
+        if rounded and _is_close(place + 0.5 - np.rint(place + 0.5)):
             return None
-        whole = nearest.astype(np.intp)
-        index.append(
-            _mirrored(whole, side) if fill_mode == "reflect" else np.clip(whole, 0, side - 1)
-        )
+        if fill_mode == "reflect":  # before it is rounded: SciPy rounds halves of the mirrored up
+            place = _mirrored(place, side)
+        index.append(np.floor(place + 0.5).astype(np.intp).clip(0, side - 1))
     warped = picture[index[0], index[1]]
     if outside is not None:
         warped[outside] = cval

@@ -1,10 +1,13 @@
 """The fast transforms against those of ImageDataGenerator."""
 
+import copy
+import pickle
 import warnings
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from helpers import fast as fast_module
 from helpers import warps
@@ -120,9 +123,87 @@ def test_large_pictures_are_as_near(sides, fill_mode, handed_over):
 
 def test_without_blocks_large_pictures_are_not_near(monkeypatch):
     monkeypatch.setattr(warps, "_BLOCK_SIDE", 10_000)
+    monkeypatch.setattr(warps, "_FARTHEST", 10_000)
     picture = np.random.default_rng(3).uniform(0, 255, (512, 512, 3)).astype("float32")
     options = {"rotation_range": 180, "width_shift_range": 0.5, "zoom_range": 0.6}
     assert max(largest_difference(options, picture, seed) for seed in range(6)) > AS_NEAR
+
+
+def differences(parameters, picture, **options):
+    fast, slow = (
+        kind(**options).apply_transform(picture, parameters)
+        for kind in (FastImageDataGenerator, Original)
+    )
+    assert fast.dtype == slow.dtype
+    return np.abs(np.asarray(fast - slow, float))
+
+
+@pytest.mark.parametrize("fill_mode", ["nearest", "reflect", "constant"])
+def test_transforms_that_lead_far_away_are_as_near(fill_mode):
+    random = np.random.default_rng(17)
+    for _ in range(300):
+        picture = random_picture(random, 3, "channels_last", longest=140)
+        parameters = {
+            "theta": random.choice([0, 45, random.uniform(-180, 180)]),
+            "tx": random.choice([0, 1e5, -400.5, random.uniform(-20, 20) * len(picture)]),
+            "ty": random.choice([0, -1e5, 1e8, random.uniform(-20, 20) * len(picture)]),
+            "shear": random.choice([0, 90, random.uniform(-90, 90)]),
+            "zx": random.choice([0, -1, 1, 20, np.exp(random.uniform(-4, 3))]),
+            "zy": random.choice([0, -0.5, 1, np.exp(random.uniform(-4, 3))]),
+        }
+        far = differences(parameters, picture, fill_mode=fill_mode)
+        assert far.max() < AS_NEAR, (parameters, picture.shape)
+        masks = differences(parameters, picture, fill_mode=fill_mode, interpolation_order=0)
+        assert masks.max() == 0, (parameters, picture.shape)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "options"),
+    [
+        # a half, mirrored: SciPy rounds it up after it is mirrored
+        ({"tx": 9.5}, {"fill_mode": "reflect"}),
+        # a half turn takes the shift times 1e-16 away, which is lost in a matrix of halves
+        ({"theta": 180, "ty": 14.548450447577729, "zx": -1, "zy": 0}, {"fill_mode": "constant"}),
+    ],
+)
+def test_masks_where_halves_and_borders_are_met(parameters, options):
+    picture = np.random.default_rng(18).uniform(9, 255, (34, 69, 1)).astype("float32")
+    assert differences(parameters, picture, interpolation_order=0, cval=-3.0, **options).max() == 0
+
+
+@pytest.mark.parametrize("low", [-1e6, 0, 1e6, 1e30])
+def test_large_values_are_as_near_by_their_own_measure(low):
+    picture = (np.random.default_rng(19).uniform(0, 255, (40, 30, 3)) + low).astype("float32")
+    largest = differences({"theta": 20, "zx": 0.8}, picture).max()
+    assert largest < AS_NEAR * max(abs(low), 255) / 255
+
+
+def test_values_whose_difference_is_infinite_are_handed_over(handed_over):
+    picture = np.full((9, 9, 1), 3e38, "float32")
+    picture[::2] *= -1
+    assert differences({"theta": 20, "zx": 0.8}, picture).max() == 0
+    assert handed_over
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize(
+    "laid_out",
+    [
+        np.asfortranarray,
+        lambda x: np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 2, 0)), 0, 2),
+        lambda x: x[::-1, ::2],
+        lambda x: np.broadcast_to(x[:, :1], x.shape),
+        lambda x: x.astype(">f4"),
+        lambda x: x.view(type("Own", (np.ndarray,), {})),
+        lambda x: np.ma.masked_greater(x, 200),
+    ],
+    ids=["fortran", "channels first", "strided", "broadcast", "big-endian", "subclass", "masked"],
+)
+def test_pictures_may_lie_in_memory_as_they_like(laid_out, data_format):
+    picture = laid_out(np.random.default_rng(20).uniform(0, 255, (20, 30, 3)).astype("float32"))
+    picture.flags.writeable = False
+    for parameters in ({"theta": 20}, {"flip_vertical": True, "channel_shift_intensity": 9.0}):
+        assert differences(parameters, picture, data_format=data_format).max() < AS_NEAR
 
 
 @pytest.mark.parametrize("fill_mode", ["nearest", "reflect", "constant"])
@@ -231,6 +312,7 @@ def test_opencv_that_warps_otherwise_is_not_used(monkeypatch, handed_over):
         {},
         {"rotation_range": 20, "width_shift_range": 0.1, "height_shift_range": 1.0},
         {"width_shift_range": 3, "height_shift_range": [1, 2, 5]},
+        {"width_shift_range": [0], "height_shift_range": -2},
         {"shear_range": 10, "zoom_range": (0.5, 2.0), "horizontal_flip": True},
         {"vertical_flip": True, "channel_shift_range": 20.0, "brightness_range": (0.5, 1.5)},
         {"zoom_range": (1, 1), "width_shift_range": 0.3, "data_format": "channels_first"},
@@ -305,6 +387,60 @@ def test_a_batch_is_that_of_a_flow(options, dtype):
     found = fast.transform_batch(pictures, drawn)
     assert found.dtype == wanted.dtype
     assert np.abs(found - wanted).max() < AS_NEAR * np.ptp(wanted) / 255
+
+
+def test_a_batch_of_a_class_of_ones_own_is_that_of_its_flow():
+    def standardize(self, x):
+        return x / x.max()  # of a picture, not of the batch
+
+    def apply_transform(self, x, parameters):
+        return super(kinds[type(self)], self).apply_transform(x, parameters) * 0.5
+
+    pictures = np.random.default_rng(21).integers(0, 99, (5, 16, 16, 3)).astype("uint8")
+    for own in ({"standardize": standardize}, {"apply_transform": apply_transform}):
+        fast, slow = (type("Own", (kind,), own) for kind in (FastImageDataGenerator, Original))
+        kinds = {fast: fast, slow: slow}
+        wanted = next(slow(rotation_range=20).flow(pictures, batch_size=5, shuffle=False, seed=2))
+        drawn = draw_transforms(fast(rotation_range=20), 5, (16, 16, 3), np.random.RandomState(2))
+        found = fast(rotation_range=20).transform_batch(pictures, drawn)
+        assert np.abs(found - wanted).max() < AS_NEAR
+
+
+def test_it_can_be_copied_and_pickled():
+    options = {"rotation_range": 20, "rescale": 1 / 255}
+    picture = np.random.default_rng(22).uniform(0, 255, (9, 9, 3)).astype("float32")
+    datagen = FastImageDataGenerator(**options)
+    wanted = datagen.random_transform(picture, seed=3)
+    for twin in (copy.deepcopy(datagen), pickle.loads(pickle.dumps(datagen))):
+        np.testing.assert_array_equal(twin.random_transform(picture, seed=3), wanted)
+
+
+def test_fit_sees_the_same_statistics():
+    pictures = np.random.default_rng(23).uniform(0, 255, (20, 16, 16, 3)).astype("float32")
+    options = {"featurewise_center": True, "featurewise_std_normalization": True}
+    fast, slow = (kind(**BATCH_OPTIONS, **options) for kind in (FastImageDataGenerator, Original))
+    for datagen in (fast, slow):
+        datagen.fit(pictures, augment=True, rounds=2, seed=4)
+    np.testing.assert_allclose(fast.mean, slow.mean, rtol=1e-5)
+    np.testing.assert_allclose(fast.std, slow.std, rtol=1e-5)
+
+
+def test_a_flow_saves_the_same_pictures(tmp_path):
+    pictures = np.random.default_rng(24).uniform(0, 255, (6, 16, 16, 3)).astype("float32")
+    saved = []
+    for kind in (FastImageDataGenerator, Original):
+        folder = tmp_path / kind.__name__
+        folder.mkdir()
+        flow = kind(**BATCH_OPTIONS).flow(pictures, batch_size=3, seed=5, save_to_dir=str(folder))
+        for _ in range(2):
+            next(flow)
+        loaded = {path.name: path for path in sorted(folder.iterdir())}
+        saved.append({name: np.asarray(Image.open(path), int) for name, path in loaded.items()})
+    fast, slow = saved
+    assert fast.keys() == slow.keys()
+    assert len(fast) == 6
+    for name in fast:
+        assert np.abs(fast[name] - slow[name]).max() <= 1  # cut to whole levels
 
 
 def test_batches_keep_their_values_when_the_next_are_made():
