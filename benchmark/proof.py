@@ -118,10 +118,9 @@ def _check_batch(number: int, arrays: Sequence[np.ndarray], rows: np.ndarray, ca
 
 
 def _check_rows(seen: np.ndarray) -> None:
-    missing, repeated = np.flatnonzero(seen == 0), np.flatnonzero(seen > 1)
-    if len(missing) or len(repeated):
-        found = [f"{len(missing)} missing (row {missing[0]} …)"] * bool(len(missing))
-        found += [f"{len(repeated)} more than once (row {repeated[0]} …)"] * bool(len(repeated))
+    wrong = {"missing": np.flatnonzero(seen == 0), "more than once": np.flatnonzero(seen > 1)}
+    found = [f"{len(rows)} {how} (row {rows[0]} …)" for how, rows in wrong.items() if len(rows)]
+    if found:
         raise ProofError(f"epoch: expected each of {len(seen)} rows once, found {', '.join(found)}")
 
 

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from benchmark.cases import Case, cores
 from benchmark.contenders import LIMITS
 from benchmark.measure import Row, Spread
 
-__all__ = ["Result", "as_markdown", "as_text", "draw", "machine", "write"]
+__all__ = ["Result", "as_frame", "as_markdown", "as_text", "draw", "machine", "write"]
 
 HEADINGS = (
     "contender",
@@ -155,6 +157,40 @@ def as_markdown(results: Sequence[Result], rounds: int) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def as_frame(results: Sequence[Result]) -> pd.DataFrame:
+    """Return all numbers in one table.
+
+    Parameters
+    ----------
+    results : sequence of Result
+        One for each case.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each contender of each case.
+    """
+    return pd.DataFrame(
+        [
+            {
+                "size": result.case.size,
+                "pictures": len(result.case.folders),
+                "source": result.case.source,
+                "contender": row.name,
+                "title": row.title,
+                "kind": row.kind,
+                "times_textbook": row.ratio.median,
+                "low": row.ratio.low,
+                "high": row.ratio.high,
+                "pictures_per_second": row.rate,
+                "of_limit": None if row.share is None else row.share.median,
+            }
+            for result in results
+            for row in result.rows
+        ]
+    )
+
+
 def machine() -> dict[str, str]:
     """Return what the numbers depend on: processor, system and versions."""
     found = {
@@ -288,7 +324,7 @@ def draw_case(ax: Any, result: Result) -> None:
 
 
 def write(results: Sequence[Result], rounds: int, folder: Path) -> None:
-    """Write ``results.md`` and ``results.png``.
+    """Write ``results.md``, ``results.csv`` and ``results.png``.
 
     Parameters
     ----------
@@ -300,4 +336,5 @@ def write(results: Sequence[Result], rounds: int, folder: Path) -> None:
         Where to.
     """
     (folder / "results.md").write_text(as_markdown(results, rounds), encoding="utf-8")
+    as_frame(results).to_csv(folder / "results.csv", index=False, float_format="%.4g")
     draw(results, folder / "results.png")

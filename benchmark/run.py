@@ -1,13 +1,14 @@
 """Measure all contenders in all cases, and write what was found: ``make bench``.
 
-A full run writes ``results.md`` and ``results.png`` beside this file. A run of a part of it only
-prints its tables, unless ``--out`` names a folder for them.
+A full run writes ``results.md``, ``results.csv``, ``results.png`` and ``stages.csv`` beside this
+file. A run of a part of it only prints its tables, unless ``--out`` names a folder for them.
 """
 
 from __future__ import annotations
 
 import argparse
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
+import pandas as pd
 from tqdm import tqdm
 
 from benchmark import report
@@ -195,6 +197,43 @@ def notes_of(running: dict[str, Measured]) -> list[str]:
 
 # The command
 
+STAGES = """
+import sys
+from benchmark.cases import Case
+from benchmark.stages import measure
+measure(Case.from_json(sys.argv[1])).to_csv(sys.argv[2], index=False, float_format="%.1f")
+"""
+
+
+def measure_stages(chosen: Sequence[Case], folder: Path) -> None:
+    """Write ``stages.csv``: where a picture's time goes at each size, each in a process of its own.
+
+    Parameters
+    ----------
+    chosen : sequence of Case
+        One for each size.
+    folder : Path
+        Where to.
+
+    Raises
+    ------
+    ContenderError
+        If a process fails.
+    """
+    tables = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for case in chosen:
+            table = Path(scratch) / f"{case.size}.csv"
+            command = [sys.executable, "-c", STAGES, case.to_json(), str(table)]
+            done = subprocess.run(
+                command, cwd=HERE.parent, capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                last = (done.stderr.strip().splitlines() or ["nothing"])[-1]
+                raise ContenderError(f"stages: its process ended; the last it said: {last}")
+            tables.append(pd.read_csv(table))
+    pd.concat(tables).to_csv(folder / "stages.csv", index=False)
+
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Return the command's options."""
@@ -214,17 +253,19 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=SECONDS, help="a round at least (1.5)")
     parser.add_argument("--files", type=int, help="samples in an epoch (1920 at 64 px, 480 at 224)")
     parser.add_argument("--quick", action="store_true", help="2 short rounds, fewer files")
-    parser.add_argument("--out", type=Path, help="folder for results.md and results.png")
+    parser.add_argument("--out", type=Path, help="folder for the results")
     options = parser.parse_args(arguments)
     for name in ("rounds", "files"):
         value = getattr(options, name)
         if value is not None and value < 1:
             parser.error(f"--{name}: expected 1 or more, found {value}")
-    if options.quick:
-        options.rounds, options.seconds = 2, 0.5
-    options.whole = not arguments or (len(arguments) == 2 and arguments[0] == "--rounds")
+    everything = parser.parse_args([])
+    partial = ("sizes", "pictures", "sources", "contenders", "files", "quick", "seconds")
+    options.whole = all(getattr(options, name) == getattr(everything, name) for name in partial)
     if options.out is None and options.whole:
         options.out = HERE
+    if options.quick:
+        options.rounds, options.seconds = 2, 0.5
     return options
 
 
@@ -270,15 +311,19 @@ def main(arguments: Sequence[str]) -> int:
                     )
                 )
                 progress.write(report.as_text(results[-1]) + "\n", file=sys.stdout)
+            if options.out is not None:
+                options.out.mkdir(parents=True, exist_ok=True)
+                report.write(results, options.rounds, options.out)
+            if options.whole:
+                progress.set_description("stages")
+                by_size = {result.case.size: result.case for result in results}
+                measure_stages(list(by_size.values()), options.out)
     except ContenderError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nbench: stopped", file=sys.stderr)
         return 130
-    if options.out is not None:
-        options.out.mkdir(parents=True, exist_ok=True)
-        report.write(results, options.rounds, options.out)
     return 1 if any(result.refused for result in results) else 0
 
 

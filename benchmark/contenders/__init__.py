@@ -82,6 +82,7 @@ CONTENDERS = {
         Entry("prefetch", "textbook + prefetch", "rung", "textbook:Prefetch", _DISK, (), True),
         Entry("per-sample", "generator of samples", "rung", "textbook:PerSample", _DISK),
         Entry("drop-in", "drop-in class + prefetch", "ours", "ours:DropIn", _DISK, _CV2, True),
+        Entry("interleave", "two generators interleaved", "rung", "ours:Interleave", _DISK, _CV2),
         Entry("recipes", "recipes", "ours", "ours:Cooked", needs=_CV2, same_pixels=True),
         Entry("keras-layers", "Keras layers", "alternative", "keras_layers:KerasLayers"),
         Entry(
@@ -107,7 +108,9 @@ CONTENDERS = {
             needs=_TORCH,
         ),
         Entry("pytorch-bare", "PyTorch + OpenCV, bare", "bare", "pytorch:PyTorch", needs=_TORCH),
-        Entry("tf-graph", "tf.data, warp in the graph", "alternative", "tf_graph:TensorFlowGraph"),
+        Entry(
+            "tf-graph", "tf.data and warp in the graph", "alternative", "tf_graph:TensorFlowGraph"
+        ),
         Entry("decode", "decode only", "limit", "limits:Decode", _DISK, _CV2),
         Entry("decode-warp", "decode and warp only", "limit", "limits:DecodeWarp", _DISK, _CV2),
         Entry("warp", "warp only", "limit", "limits:Warp", _MEMORY, _CV2),
