@@ -40,7 +40,7 @@ import tensorflow as tf
 
 from helpers.buffers import empty
 from helpers.transforms import with_own_random
-from helpers.warps import BORDERS, is_near, settle, warp_blocks, warp_linear, warp_nearest
+from helpers.warps import BORDERS, settle, warp_blocks, warp_linear, warp_nearest
 
 __all__ = ["PARAMETERS", "FastImageDataGenerator", "draw_transforms", "matrices"]
 
@@ -225,7 +225,7 @@ class FastImageDataGenerator(tf.keras.preprocessing.image.ImageDataGenerator):
         `exact` asks for float32 values that round as the original's do: brightness cuts them.
         """
         channel_axis = self.channel_axis - 1
-        if min(self._sides(x.shape)) < 2 or not is_near(matrix):
+        if min(self._sides(x.shape)) < 2:
             return None
         picture = np.ascontiguousarray(x if channel_axis == 2 else np.moveaxis(x, channel_axis, 2))
         if self.interpolation_order == 0:

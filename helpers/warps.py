@@ -15,7 +15,7 @@ import math
 import cv2
 import numpy as np
 
-__all__ = ["BORDERS", "is_near", "settle", "warp_blocks", "warp_linear", "warp_nearest"]
+__all__ = ["BORDERS", "settle", "warp_blocks", "warp_linear", "warp_nearest"]
 
 BORDERS = {
     "nearest": cv2.BORDER_REPLICATE,
@@ -33,11 +33,6 @@ _FARTHEST = 192
 _TIE = 1e-9
 # Farther than this, they disagree by more than that.
 _TOO_FAR = 1e5
-
-
-def is_near(matrix: np.ndarray) -> bool:
-    """Whether a matrix leads to places near enough for float64 to tell them apart exactly."""
-    return max(map(abs, matrix.ravel().tolist())) < _TOO_FAR
 
 
 def warp_linear(
@@ -80,14 +75,12 @@ def warp_blocks(source: np.ndarray, matrix: np.ndarray, fill_mode: str, target: 
     height, width = source.shape[:2]
     border = BORDERS[fill_mode]
     axes = matrix.tolist()
-    if max(height, width) <= _BLOCK_SIDE:
-        reached = [_reached(axis, (0, width - 1), (0, height - 1)) for axis in axes]
-        if all(low >= -_FARTHEST and high <= _FARTHEST for low, high in reached):
-            _warp_block(source, matrix, border, target)
-            return True
+    if all(abs(a) * width + abs(b) * height + abs(c) <= _FARTHEST for a, b, c in axes):
+        _warp_block(source, matrix, border, target)
+        return True
     stretch = max(abs(a) + abs(b) for a, b, _ in axes)
     side = _BLOCK_SIDE if stretch == 0 else min(_BLOCK_SIDE, int(_BLOCK_REACH / stretch))
-    if side < _LOWEST_BLOCK_SIDE:
+    if side < _LOWEST_BLOCK_SIDE or _is_too_far(matrix):
         return False
     for top, bottom in _cuts(height, side):
         for left, right in _cuts(width, side):
@@ -153,8 +146,12 @@ def _warp_block(source: np.ndarray, matrix: np.ndarray, border: int, target: np.
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=border,
     )
-    if not np.shares_memory(warped, target):
+    if warped is not target:
         target[...] = warped.reshape(target.shape)
+
+
+def _is_too_far(matrix: np.ndarray) -> bool:
+    return bool(np.abs(matrix).max() > _TOO_FAR)
 
 
 def _coordinates(matrix: np.ndarray, height: int, width: int) -> list[np.ndarray]:
@@ -169,9 +166,9 @@ def _coordinates(matrix: np.ndarray, height: int, width: int) -> list[np.ndarray
 def _rounds_nowhere(matrix: np.ndarray) -> bool:
     """Whether a matrix is made of halves: whole-pixel shifts and flips, and no angles.
 
-    A half turn is not: its sine is 1e-16, and beside a shift it is rounded away.
+    All of it: beside a shift, a half turn's sine of 1e-16 is rounded away in one row of the two.
     """
-    return bool((matrix * 2 == np.rint(matrix * 2)).all() and matrix[0, 0] and matrix[1, 1])
+    return bool((matrix * 2 == np.rint(matrix * 2)).all())
 
 
 def _is_close(distance: np.ndarray) -> bool:
@@ -194,7 +191,7 @@ def warp_nearest(
 ) -> np.ndarray | None:
     """Take the nearest pixel; None for another `fill_mode`, or where it is a close call."""
     height, width = picture.shape[:2]
-    if fill_mode not in ("nearest", "reflect", "constant", "wrap"):
+    if fill_mode not in ("nearest", "reflect", "constant", "wrap") or _is_too_far(matrix):
         return None
     outside = None
     if fill_mode == "constant":
