@@ -28,6 +28,7 @@ from benchmark.proof import Proof, ProofError, check_strength, largest_differenc
 from benchmark.worker import load_batches
 
 HERE = Path(__file__).resolve().parent
+ROUNDS = 5
 SECONDS = 1.5  # a round lasts at least so long
 BUSY = 0.05  # of a core; what waits should use none
 
@@ -238,7 +239,7 @@ def measure_stages(chosen: Sequence[Case], folder: Path) -> None:
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Return the command's options."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5, help="timed rounds (5)")
+    parser.add_argument("--rounds", type=int, help="timed rounds (5)")
     parser.add_argument("--sizes", type=int, nargs="+", choices=SIZES, default=list(SIZES))
     parser.add_argument("--pictures", type=int, nargs="+", choices=(1, 2), default=[1, 2])
     parser.add_argument("--sources", nargs="+", choices=SOURCES, default=list(SOURCES))
@@ -250,7 +251,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="NAME",
         help=f"beside the textbook pipeline: {', '.join(CONTENDERS)}",
     )
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="a round at least (1.5)")
+    parser.add_argument("--seconds", type=float, help="a round at least (1.5)")
     parser.add_argument("--files", type=int, help="samples in an epoch (1920 at 64 px, 480 at 224)")
     parser.add_argument("--quick", action="store_true", help="2 short rounds, fewer files")
     parser.add_argument("--out", type=Path, help="folder for the results")
@@ -264,8 +265,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     options.whole = all(getattr(options, name) == getattr(everything, name) for name in partial)
     if options.out is None and options.whole:
         options.out = HERE
-    if options.quick:
-        options.rounds, options.seconds = 2, 0.5
+    options.rounds = options.rounds or (2 if options.quick else ROUNDS)
+    options.seconds = options.seconds or (0.5 if options.quick else SECONDS)
     return options
 
 

@@ -64,6 +64,7 @@ class Work:
                 answer["proof"] = dataclasses.asdict(proof)
             if number == 0:
                 answer["memory"] = memory()
+        self._lead_in()
         answer["epoch"] = self._run(1)
         return answer | {"epochs": self.epochs}
 
@@ -79,8 +80,7 @@ class Work:
     def round(self, epochs: int) -> dict[str, Any]:
         """Run so many whole epochs, and say how long they took."""
         idle, waited = cpu_seconds() - self._used, time.perf_counter() - self._since
-        if getattr(self.contender, "lead_in", False):
-            self._run(1)
+        self._lead_in()
         seconds = self._run(epochs)
         return {
             "seconds": seconds,
@@ -111,6 +111,11 @@ class Work:
         except Exception as error:
             print(f"{type(error).__name__}: {error}", file=sys.stderr)
             return {"error": one_line(error)}
+
+    def _lead_in(self) -> None:
+        """Let a contender that worked ahead while it waited use that up, untimed."""
+        if getattr(self.contender, "lead_in", False):
+            self._run(1)
 
     def _rest(self) -> None:
         """Note what has been used so far: from now on this process should use nothing."""

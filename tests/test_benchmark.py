@@ -308,6 +308,11 @@ def test_only_a_whole_run_overwrites_the_stored_results() -> None:
     assert run.parse(["--quick", "--out", "there"]).out == Path("there")
 
 
+def test_a_quick_run_may_still_be_told_how_many_rounds() -> None:
+    assert [run.parse(given).rounds for given in ([], ["--quick"])] == [run.ROUNDS, 2]
+    assert run.parse(["--quick", "--rounds", "9"]).rounds == 9
+
+
 def test_a_contender_that_cannot_be_loaded_says_why_in_one_line(case: Case, tmp_path: Path) -> None:
     with processes.Processes() as started:
         with pytest.raises(processes.ContenderError, match=r"^KeyError: 'nobody'$"):
