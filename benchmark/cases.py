@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -27,7 +28,7 @@ STREAMS = ("imagery", "relief")
 FILES = {64: 1920, 224: 480}
 
 # In the words of `ImageDataGenerator`; each contender says the same in its own.
-AUGMENTATION = {
+AUGMENTATION: dict[str, Any] = {
     "rotation_range": 25,  # degrees, either way
     "width_shift_range": 0.1,  # parts of the width, either way
     "height_shift_range": 0.1,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 
@@ -65,5 +67,5 @@ class Pictures:
         return batches
 
 
-def _read(path: str) -> np.ndarray:
+def _read(path: str) -> Any:
     return cv2.imread(path, cv2.IMREAD_COLOR_RGB)

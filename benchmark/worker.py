@@ -104,6 +104,7 @@ class Work:
     def answer(self, question: dict[str, Any]) -> dict[str, Any]:
         """Answer one question; an error is an answer too."""
         try:
+            asked: dict[str, Callable[..., dict[str, Any]]]
             asked = {"prove": self.prove, "round": self.round, "pair": self.pair}
             found = asked[question.pop("do")](**question)
             self._rest()

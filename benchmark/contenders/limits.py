@@ -25,7 +25,7 @@ try:
         "borderMode": cv2.BORDER_REPLICATE,
     }
 except ImportError:  # then only Copy is asked for
-    cv2 = None
+    pass
 
 
 class Limit:
@@ -104,7 +104,7 @@ class DecodeWarp(Limit):
         for paths in self.case.paths:
             batch = np.empty((len(rows), *self.case.shape), np.float32)
             for place, row in enumerate(rows):
-                picture = cv2.imread(paths[row], cv2.IMREAD_COLOR_RGB)
+                picture: Any = cv2.imread(paths[row], cv2.IMREAD_COLOR_RGB)
                 np.multiply(picture, np.float32(SCALE), out=spare)
                 cv2.warpAffine(spare, self.matrices[row], size, dst=batch[place], **WARP)
 
@@ -114,7 +114,7 @@ class Warp(Limit):
 
     def __init__(self, case: Case) -> None:
         super().__init__(case)
-        self.decoded = [
+        self.decoded: list[list[Any]] = [
             [cv2.imread(path, cv2.IMREAD_COLOR_RGB) for path in paths] for paths in case.paths
         ]
 
