@@ -97,23 +97,23 @@ def show_timelines(timelines: Mapping[str, Sequence[Task]], *, title: str) -> No
     title : str
         What to see.
     """
-    whos = {name: list(dict.fromkeys(t.who for t in tasks)) for name, tasks in timelines.items()}
-    for own in whos.values():
+    names = {name: list(dict.fromkeys(t.who for t in tasks)) for name, tasks in timelines.items()}
+    for own in names.values():
         own.sort(key=lambda who: ("generator", "worker", "model").index(who.split()[0]))
     fig, axes = plt.subplots(
         len(timelines),
-        figsize=(8, 1 + 0.45 * sum(len(own) + 1 for own in whos.values())),
-        height_ratios=[len(own) for own in whos.values()],
+        figsize=(8, 1 + 0.45 * sum(len(own) + 1 for own in names.values())),
+        height_ratios=[len(own) for own in names.values()],
         sharex=True,
         layout="constrained",
     )
     for ax, (name, tasks) in zip(axes, timelines.items(), strict=True):
         for task in tasks:
-            place, length = whos[name].index(task.who), task.stop - task.start
+            place, length = names[name].index(task.who), task.stop - task.start
             ax.barh(place, length, 0.8, task.start, color=_COLOURS[task.step], edgecolor="white")
             if task.step != "draw":
                 ax.text(task.start + length / 2, place, task.batch, ha="center", va="center")
-        ax.set_yticks(range(len(whos[name])), whos[name])
+        ax.set_yticks(range(len(names[name])), names[name])
         ax.invert_yaxis()
         ax.set_title(f"{name}: {max(task.stop for task in tasks):.0f} ms", loc="left", fontsize=10)
     axes[-1].set_xlabel("milliseconds; numbers are batches")
