@@ -11,19 +11,21 @@ can share, because OpenCV and NumPy let go of the interpreter's lock meanwhile.
 from __future__ import annotations
 
 import copy
+import functools
+import itertools
 import os
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import PIL
 import tensorflow as tf
 
 from helpers.buffers import empty
-from helpers.datasets import fit_batch, from_batches, signature_of
+from helpers.datasets import BatchError, fit_batch, from_batches
 from helpers.fast import draw_transforms
 
 __all__ = ["Pictures", "Recipes", "from_recipes"]
@@ -118,8 +120,8 @@ class Recipes:
 class Pictures:
     """Picture files by row: ``pictures[rows]`` reads and decodes a batch.
 
-    The values are those of a flow over the same files: OpenCV decodes what it decodes alike, and
-    Keras' ``load_img`` the rest (another size, colours to grey).
+    The values are those of a flow over the same files: OpenCV decodes what it decodes alike (PNG
+    and JPEG), and Keras' ``load_img`` the rest: other formats and sizes, CMYK, colours to grey.
 
     Parameters
     ----------
@@ -136,8 +138,8 @@ class Pictures:
     FileNotFoundError
         If a path is not a file.
 
-    A file that is no picture, or has more than 8 bits a channel, raises ValueError when its row is
-    read; a row that is not there raises IndexError.
+    What is wrong with a file shows when its row is read: one that is no whole picture, or grey with
+    more than 8 bits, raises ValueError. A row that is not there raises IndexError.
 
     Examples
     --------
@@ -163,53 +165,79 @@ class Pictures:
 
     def __getitem__(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
         """Read and decode the pictures of these rows: uint8, (rows, height, width, channels)."""
-        batch = empty((len(rows), *self.shape[1:]), np.uint8)
-        if len(rows) and not 0 <= min(rows) <= max(rows) < len(self):
-            raise IndexError(
-                f"rows: expected 0 to {len(self) - 1}, found {min(rows)} to {max(rows)}"
+        rows = np.asarray(rows)
+        if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
+            raise TypeError(
+                f"rows: expected a list of row numbers, found {rows.dtype} of shape {rows.shape}"
             )
-        if self._kept is not None:
+        if rows.size and not 0 <= rows.min() <= rows.max() < len(self):
+            raise IndexError(
+                f"rows: expected 0 to {len(self) - 1}, found {rows.min()} to {rows.max()}"
+            )
+        batch = empty((len(rows), *self.shape[1:]), np.uint8)
+        if self._kept is not None and rows.size:
             return np.take(self._kept, rows, axis=0, out=batch, mode="clip")
-        for place, row in zip(batch, rows, strict=True):
-            place[...] = self._read(int(row))
+        for place, row in zip(batch, rows.tolist(), strict=True):
+            place[...] = self._read(row)
         return batch
 
     def in_memory(self) -> Pictures:
         """Return the same pictures, read and decoded once, all of them kept in memory."""
-        kept = copy.copy(self)
-        kept._kept = np.empty(self.shape, np.uint8)
+        twin = copy.copy(self)
+        twin._kept = kept = np.empty(self.shape, np.uint8)
+
+        def keep(row: int) -> None:
+            kept[row] = self._read(row)
+
         with ThreadPoolExecutor() as threads:
-            for row, picture in enumerate(threads.map(self._read, range(len(self)))):
-                kept._kept[row] = picture
-        return kept
+            for _ in threads.map(keep, range(len(self))):
+                pass  # an error in a thread is raised here
+        return twin
 
     def _read(self, row: int) -> np.ndarray:
         height, width, channels = self.shape[1:]
+        if self._kept is not None:
+            return self._kept[row]
         encoded = np.fromfile(self._paths[row], np.uint8)
         # Unchanged: turned neither by the camera's orientation nor to eight bits, as in a flow.
-        found = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED) if encoded.size else None
+        found = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED) if _is_decoded_alike(encoded) else None
         if found is not None and found.dtype == np.uint8 and found.shape[:2] == (height, width):
             stored = 1 if found.ndim == 2 else found.shape[2]
             if stored == channels == 1:
                 return found.reshape(height, width, 1)
             if (stored, channels) in _COLOUR_ORDERS:
                 return cv2.cvtColor(found, _COLOUR_ORDERS[stored, channels])
-        # Colours to grey, sixteen bits, another size: as ImageDataGenerator's flows do it.
         mode = {1: "grayscale", 3: "rgb", 4: "rgba"}[channels]
         try:
             picture = tf.keras.utils.load_img(
                 self._paths[row], color_mode=mode, target_size=(height, width)
             )
-        except PIL.UnidentifiedImageError:
+            values = np.asarray(picture)  # Pillow decodes as late as it can
+        except OSError:  # that of Pillow names the place in memory, not the file
             raise ValueError(
-                f"row {row}: expected a picture in {self._paths[row]}, found none"
+                f"row {row}: expected a picture in {self._paths[row]}, found none, or half of one"
             ) from None
-        values = np.asarray(picture)
         if values.dtype != np.uint8:
             raise ValueError(
                 f"row {row}: expected 8 bits a channel, found {picture.mode} in {self._paths[row]}"
             )
         return values.reshape(height, width, channels)
+
+
+def _is_decoded_alike(encoded: np.ndarray) -> bool:
+    """Whether OpenCV and Pillow decode a file to the same values: PNG, and JPEG without CMYK."""
+    file = encoded.data
+    if file[:4] == b"\x89PNG":
+        return True
+    # A JPEG file is a row of segments: 0xFF, what it is, its length. That of the frame's kind
+    # (0xC0 and up) holds the number of colours at place 9 (ITU-T T.81, B.2.2).
+    place = 2 if file[:2] == b"\xff\xd8" else len(file)
+    while place + 9 < len(file):
+        kind, length = file[place + 1], int.from_bytes(file[place + 2 : place + 4], "big")
+        if kind in (0xC0, 0xC1, 0xC2):
+            return file[place + 9] in (1, 3)
+        place += 2 + length
+    return False
 
 
 # OpenCV's order of channels is the reverse of everyone else's: (stored, wanted) channels.
@@ -252,10 +280,13 @@ def from_recipes(
 
     Raises
     ------
-    BatchError
-        If the first batch does not fit the signature; at once. A later one stops the iteration.
+    TypeError
+        If `recipes` has no ``len()`` or no ``peek()``.
     ValueError
-        If `workers` is below 1.
+        If `workers`, or the number of batches, is below 1.
+    BatchError
+        If the first batch does not fit the signature; at once. A later one, or an epoch with more
+        or fewer recipes than ``len(recipes)``, stops the iteration.
 
     Examples
     --------
@@ -271,19 +302,88 @@ def from_recipes(
     workers = os.cpu_count() or 1 if workers is None else workers
     if workers < 1:
         raise ValueError(f"workers: expected 1 or more, found {workers}")
+    if not (callable(recipes) and hasattr(recipes, "__len__") and hasattr(recipes, "peek")):
+        raise TypeError(
+            f"recipes: expected what can be called and has len() and peek(), as Recipes has them, "
+            f"found {type(recipes).__name__}"
+        )
+    length = len(recipes)
+    if length < 1:
+        raise ValueError(f"recipes: expected 1 or more batches in an epoch, found {length}")
     first = cook(*recipes.peek())
-    signature = signature_of(first) if signature is None else signature
-    fit_batch(first, signature)
+    # For what it checks, and for the signature.
+    signature = from_batches(lambda: [first], signature=signature, length=1).element_spec
     specs = tf.nest.flatten(signature)
+    running: dict[int, _Epoch] = {}
+    numbers = itertools.count()
 
-    def cook_flat(*recipe: np.ndarray) -> list[np.ndarray]:
-        return tf.nest.flatten(fit_batch(cook(*recipe), signature))
+    def start_epoch() -> Iterator[int]:
+        number = next(numbers)
+        running[number] = _Epoch(recipes(), length)
+        try:
+            yield number
+        finally:  # the epoch's last batch is made, or nobody wants the rest
+            del running[number]
 
-    def cook_in_graph(*recipe: tf.Tensor) -> Any:
-        values = tf.numpy_function(cook_flat, recipe, [spec.dtype for spec in specs])
+    def cook_flat(epoch: int, batch: int) -> list[np.ndarray]:
+        recipe = running[int(epoch)].recipe(int(batch))
+        leaves = tf.nest.flatten(fit_batch(cook(*recipe), signature))
+        # numpy_function itself takes ASCII only.
+        return [
+            np.char.encode(leaf, "utf-8") if leaf.dtype.kind == "U" else leaf for leaf in leaves
+        ]
+
+    def cook_in_graph(epoch: tf.Tensor, batch: tf.Tensor) -> Any:
+        values = tf.numpy_function(cook_flat, [epoch, batch], [spec.dtype for spec in specs])
         for value, spec in zip(values, specs, strict=True):
             value.set_shape(spec.shape)
         return tf.nest.pack_sequence_as(signature, values)
 
-    dataset = from_batches(recipes).map(cook_in_graph, num_parallel_calls=workers)
-    return dataset.prefetch(2)
+    # What passes through TensorFlow is the number of a batch. Whoever cooks it draws its recipe: a
+    # generator that hands over each recipe costs as much time as warping ten pictures.
+    epochs = tf.data.Dataset.from_generator(
+        start_epoch, output_signature=tf.TensorSpec((), tf.int64)
+    )
+    dataset = epochs.flat_map(
+        lambda epoch: tf.data.Dataset.range(length).map(
+            functools.partial(cook_in_graph, epoch), num_parallel_calls=workers
+        )
+    )
+    return dataset.apply(tf.data.experimental.assert_cardinality(length)).prefetch(2)
+
+
+class _Epoch:
+    """The recipes of one epoch, drawn in their order by whichever thread needs one first."""
+
+    def __init__(self, recipes: Iterable[Any], length: int) -> None:
+        self._recipes = enumerate(_counted(recipes, length))
+        self._waiting: dict[int, Any] = {}
+        self._error: Exception | None = None
+        self._lock = threading.Lock()
+
+    def recipe(self, batch: int) -> Any:
+        """Return the recipe of this batch; each is asked for once."""
+        with self._lock:
+            while batch not in self._waiting:
+                if self._error is not None:
+                    raise self._error
+                try:
+                    number, recipe = next(self._recipes)
+                except Exception as error:
+                    self._error = error  # the same for every thread that waits for more
+                else:
+                    self._waiting[number] = recipe
+            return self._waiting.pop(batch)
+
+
+def _counted(recipes: Iterable[Any], length: int) -> Iterator[Any]:
+    """Yield the recipes, or raise if there are not as many as there should be."""
+    iterator = iter(recipes)
+    for count in range(length):
+        try:
+            recipe = next(iterator)
+        except StopIteration:
+            raise BatchError(f"recipes: expected {length} in an epoch, found {count}") from None
+        if count == length - 1 and next(iterator, None) is not None:
+            raise BatchError(f"recipes: expected {length} in an epoch, found more")
+        yield recipe
