@@ -36,7 +36,7 @@ def test_shape_dtype_and_alignment(shape, dtype):
     assert array.dtype == dtype
     assert array.flags.writeable
     assert array.flags.c_contiguous
-    assert address(array) % 64 == 0
+    assert array.size == 0 or address(array) % 64 == 0
 
 
 def test_free_memory_is_used_again():
