@@ -297,11 +297,12 @@ def draw_case(ax: Any, result: Result) -> None:
         ax.barh(place, ratio.median, color=COLOURS[row.kind], height=0.72)
         ax.plot([ratio.low, ratio.high], [place, place], color="black", linewidth=1)
         ax.annotate(
-            f" {ratio.median:.1f}",
-            (max(ratio.high, ratio.median), place),
+            f"{ratio.median:.1f}",
+            (ratio.high, place),
+            xytext=(4, 0),
+            textcoords="offset points",
             va="center",
             fontsize=9,
-            bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"},
         )
     limit = next((row for row in result.rows if row.name == LIMITS[result.case.source]), None)
     if limit is not None:
