@@ -1,7 +1,9 @@
 """Memory that is used again, and only when nobody holds it."""
 
 import gc
-import threading
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -103,13 +105,23 @@ def test_not_more_is_kept_than_is_of_use(monkeypatch):
     assert len(buffers._owners) == 4
 
 
-def test_threads_never_share():
+def test_threads_never_share(monkeypatch):
+    count = sys.getrefcount
     wrong = []
+
+    def hesitating(thing):
+        found = count(thing)
+        time.sleep(1e-4)  # other threads get a chance to take the same
+        return found - more
+
+    more, alone = 0, [object()]
+    more = hesitating(alone[0]) - count(alone[0])
+    monkeypatch.setattr(sys, "getrefcount", hesitating)
 
     def work(number):
         random = np.random.default_rng(number)
         held = []
-        for step in range(300):
+        for step in range(100):
             value = number * 1000 + step
             held.append((value, filled(value, (1, 16, 16, int(random.integers(1, 4))))))
             if random.random() < 0.6:
@@ -118,9 +130,6 @@ def test_threads_never_share():
                 del array
         wrong.extend(expected for expected, array in held if (array != expected).any())
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(work, range(6)))
     assert not wrong

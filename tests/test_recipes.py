@@ -345,6 +345,17 @@ def test_recipes_that_raise_say_so_once_in_order():
     assert found == [[0], [1]]
 
 
+def test_recipes_that_raise_say_so_to_every_thread():
+    def broken():
+        raise OSError("no more ink")
+        yield
+
+    epoch = recipes_module._Epoch(broken(), 5)
+    for batch in (3, 0, 1):  # the first batch's error is the one that is shown
+        with pytest.raises(OSError, match="no more ink"):
+            epoch.recipe(batch)
+
+
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_cook_that_raises_reaches_the_reader(workers):
     def cook(number):
