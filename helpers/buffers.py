@@ -8,6 +8,7 @@ out memory that nobody else holds any longer.
 from __future__ import annotations
 
 import math
+import os
 import sys
 import threading
 from typing import Any
@@ -20,8 +21,9 @@ __all__ = ["empty"]
 # (tensorflow/python/lib/core/py_func.cc, EIGEN_MAX_ALIGN_BYTES).
 _ALIGNMENT = 64
 
-# As many as a pipeline holds at a time: some being filled, some waiting, one being consumed.
-_KEPT_AT_MOST = 16
+# As many as a pipeline of a few pictures a sample holds at a time: some being filled by each core,
+# some waiting, some being consumed.
+_KEPT_AT_MOST = 16 * (os.cpu_count() or 1)
 
 _owners: list[np.ndarray] = []
 _lock = threading.Lock()

@@ -102,7 +102,8 @@ class FastImageDataGenerator(tf.keras.preprocessing.image.ImageDataGenerator):
         if not known or not set(transform_parameters) <= set(PARAMETERS):
             return super().apply_transform(x, transform_parameters)
         parameters = _as_array([transform_parameters])
-        return self._transform(x, parameters[0], matrices(parameters, *self._sides(x.shape))[0])
+        matrix = matrices(parameters, *self._sides(x.shape))[0]
+        return self._transform(x, parameters[0].tolist(), matrix)
 
     def transform_batch(
         self,
@@ -153,36 +154,46 @@ class FastImageDataGenerator(tf.keras.preprocessing.image.ImageDataGenerator):
         moves = matrices(parameters, *self._sides(pictures.shape[1:]))
         is_mask = geometry_only and self.interpolation_order == 0
         dtype = np.dtype("float32" if is_mask else self.dtype)
-        values = empty(pictures.shape, dtype)
         batch = empty(pictures.shape, pictures.dtype if is_mask else dtype)
-        # One call for the whole batch where that will do: each call lets go of the interpreter's
-        # lock, and takes it again.
-        values[...] = pictures
         fast = (
             dtype == np.float32
-            and (pictures.dtype.kind in "iub" or _is_tame(values))
+            and (pictures.dtype.kind in "iub" or _is_tame(pictures))
             and _is_own(self, "apply_transform", FastImageDataGenerator)
         )
-        for picture, row, matrix, place in zip(values, parameters, moves, batch, strict=True):
+        # A blend of scaled pixels is the scaled blend: scaling on the way in saves a pass.
+        scale_first = fast and not geometry_only and self._only_scales(parameters)
+        scale = np.float32(self.rescale if scale_first else 1)
+        values = empty(pictures.shape[1:], dtype)
+        for picture, row, matrix, place in zip(pictures, parameters, moves, batch, strict=True):
+            np.multiply(picture, scale, out=values, casting="same_kind")
             if fast:
-                moved = self._transform(picture, row, matrix, None if is_mask else place)
+                moved = self._transform(values, row, matrix, None if is_mask else place)
             else:
-                moved = self.apply_transform(picture, _as_dict(row))
+                moved = self.apply_transform(values, _as_dict(row))
             if moved is not place:
                 place[...] = moved
-        if geometry_only:
-            return batch
-        # What looks at a picture's own values, or may, needs one picture at a time.
-        if _is_own(self, "standardize", ImageDataGenerator) and not (
-            self.preprocessing_function
-            or self.samplewise_center
-            or self.samplewise_std_normalization
-            or self.zca_whitening
-        ):
-            return self.standardize(batch)
-        for place in batch:
-            place[...] = self.standardize(place)
+            if not (geometry_only or scale_first):
+                standardized = self.standardize(place)
+                if standardized is not place:
+                    place[...] = standardized
         return batch
+
+    def _only_scales(self, parameters: np.ndarray) -> bool:
+        """Whether rescaling is all that is done to the values, so that it may come first."""
+        return (
+            bool(self.rescale)
+            and _is_own(self, "standardize", ImageDataGenerator)
+            and self.fill_mode != "constant"  # `cval` is in the picture's own values
+            and np.isnan(parameters[:, _COLUMN["channel_shift_intensity"] :]).all()
+            and not (
+                self.preprocessing_function
+                or self.samplewise_center
+                or self.samplewise_std_normalization
+                or self.featurewise_center
+                or self.featurewise_std_normalization
+                or self.zca_whitening
+            )
+        )
 
     def _sides(self, shape: tuple[int, ...]) -> tuple[int, int]:
         """Height and width in the shape of one picture."""
@@ -191,14 +202,12 @@ class FastImageDataGenerator(tf.keras.preprocessing.image.ImageDataGenerator):
     def _transform(
         self,
         x: np.ndarray,
-        parameters: np.ndarray,
+        parameters: list[float],
         matrix: np.ndarray,
         place: np.ndarray | None = None,
     ) -> np.ndarray:
         """Apply a transform to a finite float32 picture; into `place`, where that is cheaper."""
-        theta, tx, ty, shear, zx, zy, left_right, upside_down, shift, brightness = (
-            parameters.tolist()
-        )
+        theta, tx, ty, shear, zx, zy, left_right, upside_down, shift, brightness = parameters
         moved = theta != 0 or tx != 0 or ty != 0 or shear != 0 or zx != 1 or zy != 1
         if moved:
             both = not (math.isnan(shift) or math.isnan(brightness))
@@ -349,11 +358,11 @@ def _as_array(drawn: list[dict[str, Any]]) -> np.ndarray:
     return parameters
 
 
-def _as_dict(row: np.ndarray) -> dict[str, Any]:
+def _as_dict(row: list[float]) -> dict[str, Any]:
     """Bring one row of parameters into the form of `get_random_transform`."""
     return {
         name: None if math.isnan(value) else value
-        for name, value in zip(PARAMETERS, row.tolist(), strict=True)
+        for name, value in zip(PARAMETERS, row, strict=True)
     }
 
 
