@@ -158,6 +158,7 @@ class Pictures:
         self._paths = [str(path) for path in paths]
         self.shape = (len(self._paths), *shape)
         self._kept: np.ndarray | None = None
+        self._plain: set[int] = set()  # rows of 8-bit RGB files, known since their first reading
 
     def __len__(self) -> int:
         """Return the number of files."""
@@ -198,6 +199,10 @@ class Pictures:
         height, width, channels = self.shape[1:]
         if self._kept is not None:
             return self._kept[row]
+        if row in self._plain:  # OpenCV alone is faster from a file than from memory
+            found = cv2.imread(self._paths[row], _PLAIN)
+            if found is not None and found.shape == self.shape[1:]:
+                return found
         encoded = np.fromfile(self._paths[row], np.uint8)
         # Unchanged: turned neither by the camera's orientation nor to eight bits, as in a flow.
         found = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED) if _is_decoded_alike(encoded) else None
@@ -206,6 +211,8 @@ class Pictures:
             if stored == channels == 1:
                 return found.reshape(height, width, 1)
             if (stored, channels) in _COLOUR_ORDERS:
+                if stored == channels == 3:
+                    self._plain.add(row)
                 return cv2.cvtColor(found, _COLOUR_ORDERS[stored, channels])
         mode = {1: "grayscale", 3: "rgb", 4: "rgba"}[channels]
         try:
@@ -239,6 +246,9 @@ def _is_decoded_alike(encoded: np.ndarray) -> bool:
         place += 2 + length
     return False
 
+
+# Eight bits, and not turned by the camera's orientation, as in a flow.
+_PLAIN = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 
 # OpenCV's order of channels is the reverse of everyone else's: (stored, wanted) channels.
 _COLOUR_ORDERS = {
