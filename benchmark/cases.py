@@ -24,8 +24,8 @@ SCALE = 1 / 255
 SIZES = (64, 224)
 SOURCES = ("disk", "memory")
 STREAMS = ("imagery", "relief")
-# An epoch at 64 px should not be over before a pipeline has started: each tile is there four times.
-FILES = {64: 1920, 224: 480}
+# An epoch should not be over before a pipeline has started: each tile is there more than once.
+FILES = {64: 3840, 224: 960}
 
 # In the words of `ImageDataGenerator`; each contender says the same in its own.
 AUGMENTATION: dict[str, Any] = {

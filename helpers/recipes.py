@@ -11,7 +11,6 @@ can share, because OpenCV and NumPy let go of the interpreter's lock meanwhile.
 from __future__ import annotations
 
 import copy
-import functools
 import itertools
 import os
 import threading
@@ -264,6 +263,7 @@ def from_recipes(
     cook: Callable[..., Any],
     *,
     workers: int | None = None,
+    epochs: int | None = 1,
     signature: Any = None,
 ) -> tf.data.Dataset:
     """Return a dataset of the batches that ``cook(*recipe)`` makes, in the order of the recipes.
@@ -279,6 +279,10 @@ def from_recipes(
         it must not change anything outside, and its random numbers belong in the recipe.
     workers : int, optional
         Batches that are cooked at the same time; one for each core when it is not given.
+    epochs : int or None
+        How many epochs a pass through the dataset holds. With None it never ends: for
+        ``fit(…, steps_per_epoch=len(recipes))``, where the workers then need not stop between one
+        epoch and the next.
     signature : nest of tf.TensorSpec, optional
         The structure, shapes and dtypes of each batch. Taken from the first one when it is not
         given.
@@ -293,7 +297,7 @@ def from_recipes(
     TypeError
         If `recipes` has no ``len()`` or no ``peek()``.
     ValueError
-        If `workers`, or the number of batches, is below 1.
+        If `workers`, `epochs` or the number of batches is below 1.
     BatchError
         If the first batch does not fit the signature; at once. A later one, or an epoch with more
         or fewer recipes than ``len(recipes)``, stops the iteration.
@@ -312,6 +316,8 @@ def from_recipes(
     workers = os.cpu_count() or 1 if workers is None else workers
     if workers < 1:
         raise ValueError(f"workers: expected 1 or more, found {workers}")
+    if epochs is not None and epochs < 1:
+        raise ValueError(f"epochs: expected 1 or more, or None, found {epochs}")
     if not (callable(recipes) and hasattr(recipes, "__len__") and hasattr(recipes, "peek")):
         raise TypeError(
             f"recipes: expected what can be called and has len() and peek(), as Recipes has them, "
@@ -332,11 +338,15 @@ def from_recipes(
         running[number] = _Epoch(recipes(), length)
         try:
             yield number
-        finally:  # the epoch's last batch is made, or nobody wants the rest
-            del running[number]
+        except GeneratorExit:  # nobody wants the rest
+            running.pop(number, None)
+            raise
 
     def cook_flat(epoch: int, batch: int) -> list[np.ndarray]:
-        recipe = running[int(epoch)].recipe(int(batch))
+        number = int(epoch)
+        recipe, is_last = running[number].recipe(int(batch))
+        if is_last:
+            running.pop(number, None)
         leaves = tf.nest.flatten(fit_batch(cook(*recipe), signature))
         # numpy_function itself takes ASCII only.
         return [
@@ -351,15 +361,15 @@ def from_recipes(
 
     # What passes through TensorFlow is the number of a batch. Whoever cooks it draws its recipe: a
     # generator that hands over each recipe costs as much time as warping ten pictures.
-    epochs = tf.data.Dataset.from_generator(
+    started = tf.data.Dataset.from_generator(
         start_epoch, output_signature=tf.TensorSpec((), tf.int64)
     )
-    dataset = epochs.flat_map(
-        lambda epoch: tf.data.Dataset.range(length).map(
-            functools.partial(cook_in_graph, epoch), num_parallel_calls=workers
-        )
+    batches = started.repeat(epochs).flat_map(
+        lambda epoch: tf.data.Dataset.range(length).map(lambda batch: (epoch, batch))
     )
-    return dataset.apply(tf.data.experimental.assert_cardinality(length)).prefetch(2)
+    dataset = batches.map(cook_in_graph, num_parallel_calls=workers)
+    total = tf.data.INFINITE_CARDINALITY if epochs is None else length * epochs
+    return dataset.apply(tf.data.experimental.assert_cardinality(total)).prefetch(2)
 
 
 class _Epoch:
@@ -368,11 +378,15 @@ class _Epoch:
     def __init__(self, recipes: Iterable[Any], length: int) -> None:
         self._recipes = enumerate(_counted(recipes, length))
         self._waiting: dict[int, Any] = {}
+        self._left = length
         self._error: Exception | None = None
         self._lock = threading.Lock()
 
-    def recipe(self, batch: int) -> Any:
-        """Return the recipe of this batch; each is asked for once."""
+    def recipe(self, batch: int) -> tuple[Any, bool]:
+        """Return the recipe of this batch, and whether it is the last that was asked for.
+
+        Each is asked for once.
+        """
         with self._lock:
             while batch not in self._waiting:
                 if self._error is not None:
@@ -383,7 +397,8 @@ class _Epoch:
                     self._error = error  # the same for every thread that waits for more
                 else:
                     self._waiting[number] = recipe
-            return self._waiting.pop(batch)
+            self._left -= 1
+            return self._waiting.pop(batch), self._left == 0
 
 
 def _counted(recipes: Iterable[Any], length: int) -> Iterator[Any]:

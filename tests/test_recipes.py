@@ -702,3 +702,27 @@ def test_pictures_in_memory_are_equal_and_apart():
     np.testing.assert_array_equal(kept[rows], files[rows])
     np.testing.assert_array_equal(kept.in_memory()[rows], files[rows])
     assert files._kept is None
+
+
+@pytest.mark.parametrize("epochs", [2, None])
+def test_several_epochs_in_one_pass(epochs):
+    def recipes():
+        datagen = tf.keras.preprocessing.image.ImageDataGenerator(rotation_range=20)
+        return Recipes(datagen, 7, shape=(8, 8, 3), batch_size=3, seed=5)
+
+    def cook(rows, transforms):
+        return rows, transforms
+
+    one_pass = from_recipes(recipes(), cook, epochs=epochs)
+    assert one_pass.cardinality() == (tf.data.INFINITE_CARDINALITY if epochs is None else 6)
+    single = from_recipes(recipes(), cook)
+    expected = [*single, *single]
+    assert len(expected) == 6
+    for found, wanted in zip(one_pass.take(6), expected, strict=True):
+        tf.nest.map_structure(np.testing.assert_array_equal, found, wanted)
+
+
+def test_epochs_below_one():
+    recipes = Recipes(tf.keras.preprocessing.image.ImageDataGenerator(), 7, shape=(8, 8, 3), seed=5)
+    with pytest.raises(ValueError, match="epochs: expected 1 or more, or None, found 0"):
+        from_recipes(recipes, lambda rows, transforms: rows, epochs=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -74,7 +75,12 @@ class Interleave:
 
 
 class Cooked:
-    """A generator of recipes, and parallel cooks: where the lesson arrives."""
+    """A generator of recipes, and parallel cooks: where the lesson arrives.
+
+    One iterator lasts for all epochs, as ``fit`` takes it with ``steps_per_epoch``.
+    """
+
+    lead_in = True
 
     def __init__(self, case: Case) -> None:
         datagen = FastImageDataGenerator(**AUGMENTATION)
@@ -86,8 +92,10 @@ class Cooked:
         def cook(rows: np.ndarray, transforms: np.ndarray) -> Any:
             return tuple(datagen.transform_batch(some[rows], transforms) for some in pictures), rows
 
-        self.dataset = from_recipes(recipes, cook, workers=cores())
+        self.dataset = from_recipes(recipes, cook, workers=cores(), epochs=None)
+        self._batches = len(recipes)
+        self._lasting = iter(self.dataset)
 
     def epoch(self) -> Iterator[Any]:
-        """Start an epoch and return an iterator over its batches."""
-        return iter(self.dataset)
+        """Return an iterator over one epoch's batches of the iterator that lasts."""
+        return itertools.islice(self._lasting, self._batches)
