@@ -164,7 +164,8 @@ class FastImageDataGenerator(tf.keras.preprocessing.image.ImageDataGenerator):
         scale_first = fast and not geometry_only and self._only_scales(parameters)
         scale = np.float32(self.rescale if scale_first else 1)
         values = empty(pictures.shape[1:], dtype)
-        for picture, row, matrix, place in zip(pictures, parameters, moves, batch, strict=True):
+        drawn = parameters.tolist()
+        for picture, row, matrix, place in zip(pictures, drawn, moves, batch, strict=True):
             np.multiply(picture, scale, out=values, casting="same_kind")
             if fast:
                 moved = self._transform(values, row, matrix, None if is_mask else place)
