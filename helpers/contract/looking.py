@@ -20,8 +20,7 @@ from helpers.contract import functions
 from helpers.contract.nests import flat, is_sequence, with_arrays
 from helpers.contract.pipelines import look_at_dataset
 from helpers.contract.restoring import put_back
-from helpers.contract.source import Source, read, see_end
-from helpers.messages import essence
+from helpers.contract.source import Source, read, see_end, unreadable
 
 __all__ = ["Source", "look"]
 
@@ -133,11 +132,8 @@ def _look_at_numbered(dataset: Any, values: bool) -> Source:
             for name, number in numbers.items():
                 source.batches[name] = dataset[number]
         except Exception as error:
-            source.problem = (
-                f"batch {number} cannot be read: {essence(error, 250)}".replace("\n    ", " "),
-                "a batch",
-                "mend __getitem__; dataset[0] shows its own error",
-            )
+            change = "mend __getitem__; dataset[0] shows its own error"
+            source.problem = unreadable(number, error, change)
             return source
     source.element = source.batches["first batch"]
     return source

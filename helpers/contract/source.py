@@ -11,7 +11,7 @@ from typing import Any
 from helpers.contract import bytecode, functions
 from helpers.messages import essence
 
-__all__ = ["Source", "read", "see_end"]
+__all__ = ["Source", "read", "see_end", "unreadable"]
 
 
 @dataclass
@@ -65,14 +65,17 @@ def read(dataset: Iterable[Any], source: Source, whole_pass: bool) -> None:
             name = {1: "first batch", 2: "second batch"}.get(number, "last batch")
             source.batches[name] = batch
     except Exception as error:
-        source.problem = (
-            f"batch {number + 1} cannot be read: {essence(error, 250)}".replace("\n    ", " "),
-            "a batch",
-            "mend the generator; next(generator()) shows its own error",
-        )
+        change = "mend the generator; next(generator()) shows its own error"
+        source.problem = unreadable(number + 1, error, change)
         return
     if (number < 2 or whole_pass) and not source.order_dropped:
         source.counted = number
+
+
+def unreadable(number: int, error: Exception, change: str) -> tuple[str, str, str]:
+    """Return the problem of a batch that raised instead of being read."""
+    found = f"batch {number} cannot be read: {essence(error, 250)}".replace("\n    ", " ")
+    return found, "a batch", change
 
 
 def see_end(generator: types.GeneratorType, reachable: list[Any], source: Source) -> None:
