@@ -7,8 +7,8 @@ pipelines something, and the limits nothing.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -57,32 +57,16 @@ class Limit:
 
     def epoch(self) -> Iterator[tuple[tuple[Any, ...], np.ndarray]]:
         """Work through all batches and yield the rows."""
-        in_threads(self._share, cores())
+        count = cores()
+        with ThreadPoolExecutor(count) as threads:
+            for _ in threads.map(self._share, range(count)):
+                pass  # an error in a thread is raised here
         yield (), np.arange(self.case.rows)
 
-    def _share(self, first: int, step: int) -> None:
+    def _share(self, first: int) -> None:
         spare = np.empty(self.case.shape, np.float32)
-        for group in self.groups[first::step]:
+        for group in self.groups[first :: cores()]:
             self.work(group, spare)
-
-
-def in_threads(work: Callable[[int, int], None], count: int) -> None:
-    """Run ``work(number, count)`` in so many threads; an error in one of them is raised here."""
-    errors: list[BaseException] = []
-
-    def guarded(number: int) -> None:
-        try:
-            work(number, count)
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
 
 
 class Decode(Limit):
