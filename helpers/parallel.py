@@ -162,9 +162,10 @@ def from_plan(
     length = len(plan)
     if length < 1:
         raise ValueError(f"plan: expected 1 or more batches in an epoch, found {length}")
-    first = make_batch(*plan.peek())
+    first = [make_batch(*plan.peek())]
     # For what it checks, and for the signature.
-    signature = from_batches(lambda: [first], signature=signature, length=1).element_spec
+    signature = from_batches(lambda: first, signature=signature, length=1).element_spec
+    first.clear()  # TensorFlow keeps that function for good; it need not keep the batch
     specs = tf.nest.flatten(signature)
     running: dict[int, _Epoch] = {}
     numbers = itertools.count()

@@ -1,10 +1,12 @@
 """The compiled warp against SciPy and Keras, bit for bit."""
 
+import gc
 import threading
 
 import numpy as np
 import pytest
 import scipy.ndimage
+import tensorflow as tf
 
 from helpers import warp as warp_module
 from helpers.warp import FILL_MODES, matrices, warp
@@ -137,6 +139,87 @@ def test_threads_work_side_by_side():
     assert counted > 1000
 
 
+# --- memory ---------------------------------------------------------------------------------------
+
+BATCH = np.zeros((8, 64, 64, 3), "uint8")
+BATCH_STILL = np.tile(np.eye(3)[:2], (8, 1, 1))
+SIZE = 4 * BATCH.size
+
+
+@pytest.fixture
+def memory():
+    """What `warp` accounts for, with nothing of earlier tests in it."""
+    gc.collect()
+    warp(BATCH[:1], BATCH_STILL[:1])  # takes back what is waiting
+    before = dict(warp_module._bytes)
+    return lambda: {name: size - before[name] for name, size in warp_module._bytes.items()}
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda x: x,
+        lambda x: x[1:, ::2],
+        lambda x: x[0][..., 0].T,
+        lambda x: x.view("int32"),
+        lambda x: memoryview(x),
+        lambda x: tf.convert_to_tensor(x),
+        lambda x: tf.numpy_function(lambda: x, [], tf.float32),
+    ],
+    ids=[
+        "array",
+        "slice",
+        "slice of a slice",
+        "other dtype",
+        "memoryview",
+        "tensor",
+        "from Python",
+    ],
+)
+def test_memory_is_not_used_again_while_anything_refers_to_it(view):
+    kept = [view(warp(BATCH + level, BATCH_STILL)) for level in range(20)]
+    for level, one in enumerate(kept):
+        values = np.asarray(one)
+        values = values.view("float32") if values.dtype == np.int32 else values
+        assert set(np.unique(values)) == {level}
+
+
+def test_memory_is_used_again_while_some_is_in_use(memory):
+    held, other = warp(BATCH, BATCH_STILL), warp(BATCH, BATCH_STILL)
+    address = other.ctypes.data
+    assert address % 64 == 0  # or TensorFlow copies it
+    del other
+    assert warp(BATCH, BATCH_STILL).ctypes.data == address
+    assert held.ctypes.data != address
+
+
+def test_nothing_is_kept_when_nothing_is_in_use(memory):
+    held = [warp(BATCH, BATCH_STILL) for _ in range(40)]
+    assert memory()["in use"] == 40 * SIZE
+    while held:
+        held.pop()
+        assert 0 <= warp_module._bytes["ready"] <= warp_module._bytes["in use"]
+    assert memory()["in use"] == 0
+
+
+def test_memory_comes_back_from_threads_and_from_cycles(memory):
+    def work():
+        for _ in range(50):
+            cycle = [warp(BATCH, BATCH_STILL)]
+            cycle.append(cycle)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    gc.collect()
+    warp(BATCH[:1], BATCH_STILL[:1])
+    assert memory()["in use"] == 0
+
+
+# --- what is refused ------------------------------------------------------------------------------
+
 ONE = np.zeros((1, 4, 5, 3), "uint8")
 STILL = np.eye(3)[None, :2]
 
@@ -162,8 +245,6 @@ def test_what_cannot_be_is_refused(arguments, options, message):
 
 def test_matrices_are_those_that_keras_multiplies(monkeypatch):
     """What Keras passes to SciPy, caught on its way."""
-    import tensorflow as tf
-
     caught = []
 
     def catch(image, matrix, offset, **_):
