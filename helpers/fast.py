@@ -18,7 +18,7 @@ images with other than 1 or 3 channels
 a class of one's own with its `apply_transform`     that method
 ==================================================  =============================================
 
-The lesson that builds it: 06 Make it fast.
+The lesson that builds it: 09 Make it fast.
 """
 
 from __future__ import annotations
