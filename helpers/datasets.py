@@ -16,7 +16,7 @@ import tensorflow as tf
 
 __all__ = [
     "BatchError",
-    "fit_batch",
+    "conform",
     "from_batches",
     "leaves",
     "shape_and_dtype",
@@ -98,7 +98,7 @@ def from_batches(
         signature = signature_of(first)
     else:
         signature = _without_lists(signature)
-    fit_batch(first, signature)
+    conform(first, signature)
 
     def checked() -> Iterator[Any]:
         iterator = iter(batches())
@@ -109,7 +109,7 @@ def from_batches(
             # handing it over, or a generator that is too long would be cut without a word.
             if count == length and next(iterator, None) is not None:
                 raise BatchError(f"length: expected {length} batches in an epoch, found more")
-            yield fit_batch(batch, signature)
+            yield conform(batch, signature)
         if length >= 0 and count < length:
             raise BatchError(f"length: expected {length} batches in an epoch, found {count}")
 
@@ -155,7 +155,7 @@ def signature_of(batch: Any) -> Any:
     return _map_leaves(spec, _without_lists(batch))
 
 
-def fit_batch(batch: Any, signature: Any) -> Any:
+def conform(batch: Any, signature: Any) -> Any:
     """Return the batch in the signature's structure and dtypes, or say why it does not fit.
 
     Parameters

@@ -1,9 +1,11 @@
 """Batches from ImageDataGenerator, in whole epochs, with every stream on the same rows.
 
-What ``ImageDataGenerator.flow*`` returns is called a *flow* here. A flow never ends, draws its
-random numbers from NumPy's global state and knows nothing of other flows. The classes below turn
-flows into finite epochs that repeat from run to run, and tie any number of streams to the rows
-(the sample numbers) that the flows hand out.
+What ``ImageDataGenerator.flow*`` returns is called a *flow* here. A flow never ends, samples from
+NumPy's global random state and knows nothing of other flows. The classes below turn flows into
+finite epochs that repeat from run to run, and tie any number of streams to the rows (the sample
+numbers) that the flows yield.
+
+The lesson that builds it: 02 Separate generators.
 """
 
 from __future__ import annotations
@@ -15,14 +17,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import tensorflow as tf
 
-from helpers.transforms import with_own_random
+from helpers.fast import as_dict
+from helpers.transforms import order_of_rows, sample
 
 __all__ = ["AlignedEpochs", "AlignmentError", "Epochs", "row_flow"]
-
-
-# keras/src/legacy/preprocessing/image.py, `Iterator.white_list_formats`
-_PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".tif", ".tiff")
 
 
 class AlignmentError(ValueError):
@@ -39,32 +39,34 @@ def row_flow(
     seed: int,
     **options: Any,
 ) -> Any:
-    """Return a flow over picture files that yields ``(pictures, rows)``.
+    """Return a flow over image files that yields ``(images, rows)``.
 
-    A row is a picture's position in `paths`. It is what every other stream needs in order to
+    A row is an image's position in `paths`. It is what every other stream needs in order to
     pick its own values for the same samples.
 
     Parameters
     ----------
     datagen : ImageDataGenerator
-        Draws and applies the augmentation.
+        Samples and applies the augmentation.
     paths : sequence of str or Path
-        Picture files. Position 0 is row 0.
+        Image files. Position 0 is row 0.
     target_size : tuple of int
-        Height and width of each picture in pixels.
+        Height and width of each image in pixels.
     batch_size : int
         Samples in a batch. The last batch of an epoch holds what is left.
     shuffle : bool
-        Draw a new order each epoch.
+        Take another order each epoch.
     seed : int
-        Flows with the same seed, length and batch size draw the same rows.
+        Flows with the same seed, length and batch size yield the same rows.
     **options
-        Passed on to ``datagen.flow_from_dataframe``, such as ``color_mode``.
+        Passed on to ``datagen.flow_from_dataframe``, such as ``color_mode``, or
+        ``subset="validation"`` with the `validation_split` of `datagen`: the rows stay positions in
+        all of `paths`.
 
     Returns
     -------
     flow
-        An endless iterator of ``(pictures, rows)``: float32 of shape
+        An endless iterator of ``(images, rows)``: float32 of shape
         (batch, height, width, channels) and int64 of shape (batch,).
 
     Raises
@@ -72,24 +74,24 @@ def row_flow(
     FileNotFoundError
         If a path is not a file. (Keras would drop the row and go on.)
     ValueError
-        If a file's ending is not one of a picture that Keras reads. (Likewise.)
+        If a file's ending is none that Keras reads. (Likewise.)
 
     Examples
     --------
-    >>> import tensorflow as tf
     >>> from helpers import tiles
     >>> datagen = tf.keras.preprocessing.image.ImageDataGenerator(rescale=1 / 255)
     >>> flow = row_flow(datagen, tiles.paths("relief", "test"), target_size=(32, 32), seed=1)
     Found 120 validated image filenames.
-    >>> pictures, rows = next(flow)
-    >>> pictures.shape, rows.shape
+    >>> images, rows = next(flow)
+    >>> images.shape, rows.shape
     ((32, 32, 32, 3), (32,))
     """
+    endings = tf.keras.preprocessing.image.Iterator.white_list_formats
     for row, path in enumerate(paths):
         if not Path(path).is_file():
-            raise FileNotFoundError(f"row {row}: expected a picture file, found none at {path}")
-        if not str(path).lower().endswith(_PICTURE_ENDINGS):
-            raise ValueError(f"row {row}: expected one of {_PICTURE_ENDINGS}, found {path}")
+            raise FileNotFoundError(f"row {row}: expected an image file, found none at {path}")
+        if not str(path).lower().endswith(endings):
+            raise ValueError(f"row {row}: expected a file ending in {endings}, found {path}")
     table = pd.DataFrame({"path": [str(path) for path in paths], "row": np.arange(len(paths))})
     return datagen.flow_from_dataframe(
         table,
@@ -108,12 +110,14 @@ class Epochs:
     """Whole epochs of one flow: a callable that ``Dataset.from_generator`` can call again.
 
     Each call starts the next epoch of the same flow and yields ``len(flow)`` batches, so the
-    augmentation differs from epoch to epoch. Batch *b* of epoch *e* depends on the flow's seed,
-    on *e* and on *b*, and on nothing else: not on other threads, on epochs that were left half
-    way, or on who else draws from NumPy's global random state. Neither that state nor the flow is
-    touched. (What a ``preprocessing_function`` draws from ``np.random`` is its own affair.)
+    augmentation differs from epoch to epoch. The transform of a sample depends on the flow's seed,
+    the epoch and the row (its position in the flow); the order of rows on the seed and the epoch.
+    Nothing else matters: not the batch size, other threads, epochs that were left half way, or who
+    else uses NumPy's global random state. Neither that state nor the flow is touched. (What a
+    ``preprocessing_function`` takes from ``np.random`` is its own affair.)
 
-    The first epochs are the very batches that ``next(flow)`` gives on a fresh flow.
+    The numbers come from `helpers.transforms`, so they are others than a bare flow with the same
+    seed would sample.
 
     Parameters
     ----------
@@ -124,19 +128,18 @@ class Epochs:
     Raises
     ------
     TypeError
-        If `flow` is not a flow (an ``ImageDataGenerator`` itself, for example).
+        If `flow` is not a flow (an ``ImageDataGenerator`` itself, for example), or its
+        ``ImageDataGenerator`` is of a class that samples by itself.
     ValueError
         If the flow has no seed, or no samples.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> import tensorflow as tf
     >>> datagen = tf.keras.preprocessing.image.ImageDataGenerator(horizontal_flip=True)
     >>> flow = datagen.flow(np.zeros((5, 8, 8, 3)), np.arange(5), batch_size=2, seed=0)
     >>> epochs = Epochs(flow)
-    >>> len(epochs), [len(rows) for pictures, rows in epochs()]
-    (3, [2, 2, 1])
+    >>> len(epochs), [rows.tolist() for images, rows in epochs()]
+    (3, [[1, 3], [4, 2], [0]])
     """
 
     def __init__(self, flow: Any) -> None:
@@ -149,6 +152,8 @@ class Epochs:
             raise ValueError("flow: expected a seed, found None; pass seed=<int> to .flow*()")
         if flow.n == 0:
             raise ValueError("flow: expected at least one sample, found 0")
+        if flow.image_data_generator is not None:  # what is wrong with it shows here
+            sample(flow.image_data_generator, 0, (1, 1, 1), seed=flow.seed, epoch=0)
         self.flow = flow
         self._epochs_started = 0
 
@@ -167,48 +172,56 @@ class Epochs:
         return next(self._batches(self._epochs_started))
 
     def _batches(self, epoch: int) -> Iterator[Any]:
-        order = None
-        for index in range(len(self)):
-            batch, order = self._draw(epoch, index, order)
-            yield batch
-
-    def _draw(self, epoch: int, index: int, order: np.ndarray | None) -> tuple[Any, np.ndarray]:
-        """Draw one batch, and the order of rows in this epoch unless it is known already.
-
-        A flow seeds NumPy's global state with its seed plus the batches seen, draws the order
-        before an epoch's first batch, and then a transform for each picture
-        (keras/src/legacy/preprocessing/image.py, `Iterator._flow_index`). Here the same numbers
-        come from a state of our own, on copies of the flow and its `ImageDataGenerator`.
-        """
         flow = copy.copy(self.flow)
-        random = np.random.RandomState(flow.seed + epoch * len(self) + index)
-        if order is None:
-            order = random.permutation(flow.n) if flow.shuffle else np.arange(flow.n)
+        count, seed = flow.n, flow.seed
+        order = order_of_rows(count, seed=seed, epoch=epoch) if flow.shuffle else np.arange(count)
         flow.index_array = order
-        flow.seed = None  # or it would seed the global state
+        flow.seed = None  # or it would seed NumPy's global state
         if flow.image_data_generator is not None:
-            datagen = flow.image_data_generator = copy.copy(flow.image_data_generator)
-            datagen.get_random_transform = with_own_random(datagen.get_random_transform, random)
-        return flow[index], order
+            flow.image_data_generator = _with_table(flow.image_data_generator, order, seed, epoch)
+        for index in range(len(self)):
+            yield flow[index]
+
+
+def _with_table(datagen: Any, order: np.ndarray, seed: int, epoch: int) -> Any:
+    """Return a copy that transforms one image after the other as the epoch's table says.
+
+    A flow asks ``get_random_transform`` once for each image of a batch, in the batch's order
+    (keras/src/legacy/preprocessing/image.py, `_get_batches_of_transformed_samples`).
+    """
+    lines: Iterator[np.ndarray] | None = None
+
+    def next_line(shape: tuple[int, ...], seed: int | None = None) -> dict[str, float | None]:
+        nonlocal lines
+        if lines is None:
+            lines = iter(sample_table(shape)[order])
+        return as_dict(next(lines))
+
+    def sample_table(shape: tuple[int, ...]) -> np.ndarray:
+        return sample(datagen, len(order), shape, seed=seed, epoch=epoch)
+
+    twin = copy.copy(datagen)
+    twin.get_random_transform = next_line
+    return twin
 
 
 class AlignedEpochs:
     """Epochs in which every stream is on the same rows, by construction.
 
-    Each flow yields ``(pictures, rows)``. The rows must be equal in all flows; every other
+    Each flow yields ``(images, rows)``. The rows must be equal in all flows; every other
     stream is then a function of the rows, so nothing is left to the luck of seeds.
 
     Parameters
     ----------
     flows : mapping of str to flow
-        Flows that yield ``(pictures, rows)``, such as those of `row_flow` or
-        ``datagen.flow(pictures, y=np.arange(n))``. Give all the same seed and batch size.
+        Flows that yield ``(images, rows)``, such as those of `row_flow` or
+        ``datagen.flow(images, y=np.arange(n))``. Give all the same seed and batch size.
     assemble : callable
-        ``assemble(pictures, rows)`` returns the batch in the structure that you want.
-        `pictures` maps each flow's name to an array of shape (batch, height, width, channels);
+        ``assemble(images, rows)`` returns the batch in the structure that you want.
+        `images` maps each flow's name to an array of shape (batch, height, width, channels);
         `rows` is an int64 array of shape (batch,).
     transforms : callable, optional
-        ``transforms(pictures, rows, epoch)`` returns the pictures to hand to `assemble`, such as
+        ``transforms(images, rows, epoch)`` returns the images to pass to `assemble`, such as
         `helpers.transforms.SharedTransforms`. The flows then only read: give them a plain
         ``ImageDataGenerator()``.
 
@@ -221,16 +234,14 @@ class AlignedEpochs:
 
     Examples
     --------
-    >>> import numpy as np
-    >>> import tensorflow as tf
     >>> datagen = tf.keras.preprocessing.image.ImageDataGenerator()
     >>> heights = np.array([10.0, 20.0, 30.0], "float32")
     >>> flow = datagen.flow(np.zeros((3, 8, 8, 3)), np.arange(3), batch_size=2, seed=0)
     >>> epochs = AlignedEpochs(
-    ...     {"imagery": flow}, lambda pictures, rows: (pictures["imagery"], heights[rows])
+    ...     {"imagery": flow}, lambda images, rows: (images["imagery"], heights[rows])
     ... )
-    >>> [values.tolist() for pictures, values in epochs()]
-    [[30.0, 20.0], [10.0]]
+    >>> [values.tolist() for images, values in epochs()]
+    [[20.0, 30.0], [10.0]]
     """
 
     def __init__(
@@ -285,24 +296,24 @@ class AlignedEpochs:
                     f"flows[{name!r}]: expected rows {_few(rows)} as in flows[{first!r}], "
                     f"found {_few(found)}; give all flows the same seed, batch_size and shuffle"
                 )
-        pictures = {name: batch for name, (batch, _) in parts.items()}
+        images = {name: batch for name, (batch, _) in parts.items()}
         if self._transforms is not None:
-            pictures = self._transforms(pictures, rows, epoch)
-        batch = self._assemble(pictures, rows)
+            images = self._transforms(images, rows, epoch)
+        batch = self._assemble(images, rows)
         if batch is None:
             raise TypeError("assemble: expected a batch, found None; is a return missing?")
         return batch
 
 
 def _split_rows(name: str, batch: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Take a flow's batch apart into pictures and rows."""
+    """Take a flow's batch apart into images and rows."""
     rows = np.asarray(batch[1]) if isinstance(batch, tuple) and len(batch) == 2 else None
     if rows is None or rows.ndim != 1 or rows.dtype.kind not in "iu":
         found = f"{len(batch)} parts" if isinstance(batch, tuple) else type(batch).__name__
         if rows is not None:
             found = f"second part {rows.dtype} of shape {rows.shape}"
         raise AlignmentError(
-            f"flows[{name!r}]: expected batches (pictures, rows) with whole-number rows, "
+            f"flows[{name!r}]: expected batches (images, rows) with integer rows, "
             f'found {found}; use row_flow, class_mode="raw" or flow(x, y=np.arange(len(x)))'
         )
     return batch[0], rows

@@ -1,70 +1,217 @@
-"""One random transform a sample, the same for every picture of it.
+"""The transforms of an epoch, sampled at once, and the same transform for all images of a sample.
 
-`ImageDataGenerator` draws a transform for each picture it reads. A sample with several pictures,
-such as imagery, relief and a land-cover mask, needs one transform for all of them, each at its own
-size. `SharedTransforms` draws it with the generator's own code, from a random stream of its own.
+`ImageDataGenerator` samples a transform for each image that it reads, from NumPy's global random
+state. `sample` follows the same options, and returns the parameters of a whole epoch as a table:
+line *i* belongs to row *i*, and depends on the seed, the epoch and the row, on nothing else.
+`SharedTransforms` applies a row's line to every image of the sample: imagery, relief, mask.
+
+The lesson that builds it: 06 One transform for several images.
 """
 
 from __future__ import annotations
 
 import copy
-import types
-from collections.abc import Collection, Mapping
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
-__all__ = ["SharedTransforms", "with_own_random"]
+from helpers.fast import apply, is_own
+from helpers.warp import PARAMETERS
 
-Parameters = dict[str, Any]
+__all__ = ["PARAMETERS", "SharedTransforms", "order_of_rows", "sample"]
+
+ImageDataGenerator = tf.keras.preprocessing.image.ImageDataGenerator
+
+_NEUTRAL = (0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, np.nan, np.nan)
+
+# What tells the two random streams of an epoch apart.
+_ORDER, _TRANSFORMS = 1, 2
+
+
+def order_of_rows(count: int, *, seed: int, epoch: int) -> np.ndarray:
+    """Return the shuffled rows of an epoch: each number below `count` once.
+
+    Parameters
+    ----------
+    count : int
+        Number of samples.
+    seed, epoch : int
+        From 0. All that the order depends on, besides `count`.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64 of shape (count,).
+
+    Examples
+    --------
+    >>> order_of_rows(5, seed=525, epoch=0)
+    array([4, 3, 0, 2, 1])
+    """
+    return _random(seed, epoch, _ORDER).permutation(count)
+
+
+def sample(datagen: Any, count: int, shape: Sequence[int], *, seed: int, epoch: int) -> np.ndarray:
+    """Sample the transforms of a whole epoch, following the options of an `ImageDataGenerator`.
+
+    Each parameter has the distribution that ``get_random_transform`` gives it
+    (keras/src/legacy/preprocessing/image.py), from random numbers of its own: switching an option
+    on leaves the other columns as they are.
+
+    Parameters
+    ----------
+    datagen : ImageDataGenerator
+        Holds the options.
+    count : int
+        Number of samples. A longer table begins with the same lines.
+    shape : sequence of int
+        Of one image, in the `data_format` of `datagen`. Shifts come in its pixels.
+    seed, epoch : int
+        From 0.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 of shape (count, 10), a column for each of `PARAMETERS`: angles in degrees, shifts
+        in pixels, flips 0 or 1; NaN where nothing is to be done to the colours.
+
+    Raises
+    ------
+    ValueError
+        If an option holds what cannot be followed, or the seed or the epoch is no number from 0.
+    TypeError
+        If `datagen` is no `ImageDataGenerator`, or of a class that samples by itself.
+
+    Examples
+    --------
+    >>> datagen = ImageDataGenerator(rotation_range=90, horizontal_flip=True)
+    >>> table = sample(datagen, 480, (64, 64, 3), seed=525, epoch=0)
+    >>> table.shape, table[7, :2].round(2).tolist()
+    ((480, 10), [-43.26, 0.0])
+    >>> shorter = sample(datagen, 5, (64, 64, 3), seed=525, epoch=0)
+    >>> np.array_equal(table[:5], shorter, equal_nan=True)
+    True
+    """
+    _check_sampler(datagen)
+    height, width = shape[datagen.row_axis - 1], shape[datagen.col_axis - 1]
+    uniform = _random(seed, epoch, _TRANSFORMS).random((count, len(PARAMETERS)))
+    theta, tx, ty, shear, zx, zy, left_right, upside_down, shift, brightness = uniform.T
+    low, high = datagen.zoom_range
+    table = np.empty((count, len(PARAMETERS)))
+    table[:] = _NEUTRAL
+    if datagen.rotation_range:
+        table[:, 0] = _symmetric(theta, datagen.rotation_range)
+    # tx is sampled from height_shift_range and in parts of the height, and yet moves along the
+    # columns: `apply_affine_transform` exchanges the axes.
+    table[:, 1] = _shifts(tx, "height_shift_range", datagen.height_shift_range, height)
+    table[:, 2] = _shifts(ty, "width_shift_range", datagen.width_shift_range, width)
+    if datagen.shear_range:
+        table[:, 3] = _symmetric(shear, datagen.shear_range)
+    if not low == high == 1:
+        table[:, 4], table[:, 5] = low + (high - low) * zx, low + (high - low) * zy
+    table[:, 6] = (left_right < 0.5) * bool(datagen.horizontal_flip)
+    table[:, 7] = (upside_down < 0.5) * bool(datagen.vertical_flip)
+    if datagen.channel_shift_range:
+        table[:, 8] = _symmetric(shift, datagen.channel_shift_range)
+    if datagen.brightness_range is not None:
+        low, high = datagen.brightness_range
+        table[:, 9] = low + (high - low) * brightness
+    return table
+
+
+def _random(seed: int, epoch: int, stream: int) -> np.random.Generator:
+    for name, value in (("seed", seed), ("epoch", epoch)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
+            raise ValueError(f"{name}: expected an integer from 0, found {value!r}")
+    return np.random.default_rng([seed, epoch, stream])
+
+
+def _symmetric(uniform: np.ndarray, limit: float) -> np.ndarray:
+    return (2 * uniform - 1) * limit
+
+
+def _shifts(uniform: np.ndarray, name: str, option: Any, side: int) -> np.ndarray:
+    """Return shifts in pixels: from a range in parts or pixels, or from a list of either."""
+    if np.ndim(option) == 0 and not option:
+        return np.zeros_like(uniform)
+    if isinstance(option, float):
+        return _symmetric(uniform, option) * (side if option < 1 else 1)
+    if isinstance(option, int | np.integer) and option > 0:
+        choices = np.arange(option)  # an integer chooses among those below it
+    elif np.ndim(option) == 1 and len(option):
+        choices = np.asarray(option)
+    else:
+        raise ValueError(
+            f"{name}: expected a float, a positive integer or a list of numbers, found {option!r}"
+        )
+    signed = np.concatenate([-choices, choices]).astype(float)
+    parts = signed[(uniform * len(signed)).astype(int)]
+    return parts * (side if np.max(option) < 1 else 1)
+
+
+def _check_sampler(datagen: Any) -> None:
+    if not isinstance(datagen, ImageDataGenerator):
+        raise TypeError(f"datagen: expected an ImageDataGenerator, found {type(datagen).__name__}")
+    if not is_own(datagen, "get_random_transform", ImageDataGenerator):
+        raise TypeError(
+            f"{type(datagen).__name__}.get_random_transform: expected that of ImageDataGenerator, "
+            "found one of its own, whose random numbers come from NumPy's global state; sample "
+            "a table yourself and pass it as sampler=lambda datagen, count, shape, seed, epoch: …"
+        )
 
 
 class SharedTransforms:
-    """Draw one transform a sample and apply it to each of the sample's pictures.
+    """One transform per sample, applied to each of the sample's images.
 
     The transform of a sample depends on the seed, the epoch and the row, and on nothing else: not
     on the batch size, the order, other threads, peeks, or NumPy's global random state.
 
-    - Geometry (rotation, shifts, shear, zoom, flips) is the same for all pictures. Shifts scale
-      with the picture's size.
+    - Geometry (rotation, shifts, shear, zoom, flips) is the same for all images. Shifts scale
+      with the image's size; those given in pixels count in pixels of the first image.
     - Brightness, channel shifts and standardisation (``preprocessing_function``, ``rescale``,
-      samplewise and featurewise statistics) touch the pictures named in `photometric` only. Other
-      pictures are rescaled; masks keep their values.
+      samplewise and featurewise statistics) touch the images named in `photometric` only. Other
+      images are rescaled; masks keep their values.
     - Masks are sampled at the nearest pixel, so that no new class number appears.
 
-    Shifts of whole pixels count in pixels of the first picture. With ``fill_mode="wrap"`` pictures
-    of different sizes differ by up to a pixel of the smaller one; the other modes are closer.
+    With ``fill_mode="wrap"`` images of different sizes differ by up to a pixel of the smaller one;
+    the other modes are closer.
 
     Parameters
     ----------
     datagen : ImageDataGenerator
         Holds the options. Fit it first where it has featurewise options.
     seed : int
-        Where the random stream starts.
+        From 0: where the random numbers start.
     photometric : collection of str
-        Names of the pictures whose colours may change.
+        Names of the images whose colours may change.
     masks : collection of str
-        Names of the pictures that hold class numbers.
+        Names of the images that hold class numbers.
     others : collection of str
-        Names of one-channel pictures that are neither, such as heights: they are only moved. (A
-        one-channel picture that is named nowhere is refused: it may be a mask misspelt.)
+        Names of one-channel images that are neither, such as heights: they are only moved. (A
+        one-channel image that is named nowhere is refused: it may be a misspelled mask.)
     mask_fill : int, optional
         What a mask holds beyond its border; needed where ``fill_mode="constant"``.
+    sampler : callable
+        ``sampler(datagen, count, shape, seed=…, epoch=…)`` returns the table of an epoch: `sample`,
+        or a function of your own that changes what it returns. The same arguments must give the
+        same lines, and a larger `count` more of them.
 
     Raises
     ------
     ValueError
         If a name is both photometric and a mask, or `mask_fill` is missing.
     TypeError
-        If the generator is of a class of its own that draws through ``super()``.
+        If `datagen` is of a class that samples by itself, and there is no sampler for it.
 
     Examples
     --------
-    >>> import tensorflow as tf
-    >>> datagen = tf.keras.preprocessing.image.ImageDataGenerator(horizontal_flip=True)
-    >>> transforms = SharedTransforms(datagen, seed=1, masks=["cover"])
-    >>> pictures = {"imagery": np.zeros((2, 64, 64, 3)), "cover": np.zeros((2, 32, 32, 1))}
-    >>> {name: batch.shape for name, batch in transforms(pictures, rows=[7, 9], epoch=0).items()}
+    >>> datagen = ImageDataGenerator(horizontal_flip=True)
+    >>> shared = SharedTransforms(datagen, seed=1, masks=["cover"])
+    >>> images = {"imagery": np.zeros((2, 64, 64, 3)), "cover": np.zeros((2, 32, 32, 1))}
+    >>> {name: batch.shape for name, batch in shared(images, rows=[7, 9], epoch=0).items()}
     {'imagery': (2, 64, 64, 3), 'cover': (2, 32, 32, 1)}
     """
 
@@ -77,138 +224,121 @@ class SharedTransforms:
         masks: Collection[str] = ("cover",),
         others: Collection[str] = (),
         mask_fill: int | None = None,
+        sampler: Callable[..., np.ndarray] = sample,
     ) -> None:
         both = sorted(set(photometric) & set(masks))
         if both:
             raise ValueError(f"{both[0]!r}: expected in photometric or in masks, found in both")
         if masks and datagen.fill_mode == "constant" and mask_fill is None:
             raise ValueError(
-                'mask_fill: expected a class number, since fill_mode="constant" draws a border, '
+                'mask_fill: expected a class number, since fill_mode="constant" fills a border, '
                 "found None"
             )
-        with_own_random(datagen.get_random_transform, np.random.RandomState(0))  # or it refuses
+        if sampler is sample:
+            sample(datagen, 0, (1, 1, 1), seed=seed, epoch=0)  # what is wrong shows here
         self._datagen = datagen
         self._seed = seed
+        self._sampler = sampler
         self._photometric = frozenset(photometric)
         self._masks = frozenset(masks)
         self._named = self._photometric | self._masks | frozenset(others)
         self._mask_fill = mask_fill
-        self._mask_datagen = copy.copy(datagen)
-        self._mask_datagen.interpolation_order = 0
-        self._mask_datagen.cval = datagen.cval if mask_fill is None else mask_fill
+        self._only_moved = _without_statistics(datagen)
+        self._for_masks = _without_statistics(datagen)
+        self._for_masks.interpolation_order, self._for_masks.rescale = 0, None
+        self._for_masks.cval = datagen.cval if mask_fill is None else mask_fill
+        self._tables: dict[Any, np.ndarray] = {}
+        self._lock = threading.Lock()
 
-    def draw(self, shape: tuple[int, ...], row: int, epoch: int) -> Parameters:
-        """Draw the transform of one sample, for a picture of this shape.
+    def lines(self, rows: Sequence[int] | np.ndarray, epoch: int, shape: Sequence[int]) -> Any:
+        """Return the parameters of some rows.
 
         Parameters
         ----------
-        shape : tuple of int
-            Of one picture, in the generator's ``data_format``. Shifts are in its pixels.
-        row : int
-            The sample's number.
+        rows : sequence of int
+            From 0.
         epoch : int
-            Counted from 0.
-
-        Returns
-        -------
-        dict
-            What ``ImageDataGenerator.get_random_transform`` returns.
-        """
-        words = np.random.SeedSequence([self._seed, epoch, row])
-        random = np.random.RandomState(np.random.MT19937(words))
-        return with_own_random(self._datagen.get_random_transform, random)(shape)
-
-    def apply(
-        self, name: str, picture: np.ndarray, parameters: Parameters, drawn_for: tuple[int, ...]
-    ) -> np.ndarray:
-        """Apply a transform to one of a sample's pictures.
-
-        Parameters
-        ----------
-        name : str
-            The picture's name.
-        picture : numpy.ndarray
-            One picture, values from 0 to 255 or class numbers. It is left as it is.
-        parameters : dict
-            What `draw` returned.
-        drawn_for : tuple of int
-            The shape that it was drawn for.
+            From 0.
+        shape : sequence of int
+            Of one image, in whose pixels shifts are.
 
         Returns
         -------
         numpy.ndarray
-            Of the same shape: float32, or the mask's own dtype.
+            float64 of shape (rows, 10), columns as in `PARAMETERS`.
         """
-        own = dict(parameters)
-        # tx moves along the columns and ty along the rows, although get_random_transform draws tx
-        # from height_shift_range: apply_affine_transform swaps the axes after the fact.
-        for shift, axis in (("tx", self._datagen.col_axis - 1), ("ty", self._datagen.row_axis - 1)):
-            own[shift] = parameters[shift] * picture.shape[axis] / drawn_for[axis]
-        if name not in self._photometric:
-            own |= {"brightness": None, "channel_shift_intensity": None}
-        values = picture.astype("float32")
-        if name in self._masks:
-            return self._mask_datagen.apply_transform(values, own).astype(picture.dtype)
-        values = self._datagen.apply_transform(values, own)
-        if name in self._photometric:
-            return self._datagen.standardize(values)
-        return values * np.float32(self._datagen.rescale or 1)
+        rows = np.asarray(rows)
+        if rows.ndim != 1 or (rows.size and (rows.dtype.kind not in "iu" or rows.min() < 0)):
+            raise ValueError(f"rows: expected a list of numbers from 0, found {rows.tolist()}")
+        count = int(rows.max(initial=-1)) + 1
+        key = (epoch, tuple(shape))
+        with self._lock:  # several threads ask, and two epochs may overlap
+            table = self._tables.pop(key, None)
+            if table is None or len(table) < count:
+                known = max(map(len, self._tables.values()), default=0)
+                table = self._sampler(
+                    self._datagen, max(count, known), shape, seed=self._seed, epoch=epoch
+                )
+            self._tables[key] = table
+            while len(self._tables) > 4:
+                del self._tables[next(iter(self._tables))]
+        return table[rows.astype(int)]
 
     def __call__(
-        self, pictures: Mapping[str, np.ndarray], rows: np.ndarray, epoch: int
+        self, images: Mapping[str, np.ndarray], rows: Sequence[int] | np.ndarray, epoch: int
     ) -> dict[str, np.ndarray]:
-        """Transform a batch: one draw a row, applied to each of its pictures.
+        """Transform a batch: a row's line, applied to each of its images.
 
         Parameters
         ----------
-        pictures : mapping of str to numpy.ndarray
+        images : mapping of str to numpy.ndarray
             Each of shape (batch, height, width, channels), values from 0 to 255 or class numbers.
-        rows : array of int
-            Shape (batch,).
+        rows : sequence of int
+            Shape (batch,), from 0.
         epoch : int
-            Counted from 0.
+            From 0.
 
         Returns
         -------
         dict of str to numpy.ndarray
-            The same names and shapes.
+            The same names and shapes: float32, masks in their own dtype.
 
         Raises
         ------
         ValueError
-            If a batch is not as long as `rows`, its pictures were rescaled before, a one-channel
-            picture is named nowhere, a mask holds what would change, or pictures have other
-            proportions than the first (a turn would then show other places).
+            If a batch is not as long as `rows`, its images were rescaled before, a one-channel
+            image is named nowhere, a mask holds what would change, or images have other
+            proportions than the first (a rotation would then show other places).
         """
-        if len(rows) and min(rows) < 0:
-            raise ValueError(f"rows: expected numbers from 0, found {min(rows)}")
-        for name, batch in pictures.items():
+        for name, batch in images.items():
             self._check(name, batch, len(rows))
-        first, reference = next((name, batch.shape[1:]) for name, batch in pictures.items())
-        for name, batch in pictures.items():
-            self._check_proportions(name, batch.shape[1:], first, reference)
-        drawn = [self.draw(reference, int(row), epoch) for row in rows]
-        return {
-            name: np.stack(
-                [
-                    self.apply(name, picture, parameters, reference)
-                    for picture, parameters in zip(batch, drawn, strict=True)
-                ]
-            )
-            if len(batch)
-            else batch
-            for name, batch in pictures.items()
-        }
+        reference = next(iter(images.values())).shape[1:]
+        lines = self.lines(rows, epoch, reference)
+        return {name: self._apply(name, batch, lines, reference) for name, batch in images.items()}
+
+    def _apply(
+        self, name: str, batch: np.ndarray, lines: np.ndarray, reference: tuple[int, ...]
+    ) -> np.ndarray:
+        datagen = self._datagen
+        if name not in self._photometric:
+            datagen = self._for_masks if name in self._masks else self._only_moved
+            lines = lines.copy()
+            lines[:, -2:] = np.nan  # channel shift and brightness
+        try:
+            moved = apply(datagen, batch, lines, sampled_for=reference)
+        except ValueError as error:
+            raise ValueError(f"{name}: {str(error).removeprefix('images: ')}") from None
+        return moved.astype(batch.dtype) if name in self._masks else moved
 
     def _check(self, name: str, batch: np.ndarray, count: int) -> None:
         if batch.ndim != 4 or len(batch) != count:
             raise ValueError(
-                f"{name}: expected {count} pictures (batch, height, width, channels), "
+                f"{name}: expected {count} images (batch, height, width, channels), "
                 f"found shape {batch.shape}"
             )
         if name not in self._named and batch.shape[self._datagen.channel_axis] == 1:
             raise ValueError(
-                f"{name}: expected a one-channel picture to be named in masks (class numbers), "
+                f"{name}: expected a one-channel image to be named in masks (class numbers), "
                 f"photometric (colours) or others, found it in none"
             )
         if name in self._masks:
@@ -236,74 +366,12 @@ class SharedTransforms:
                 "rescale to the ImageDataGenerator of the transforms (or is the batch black?)"
             )
 
-    def _check_proportions(
-        self, name: str, shape: tuple[int, ...], first: str, reference: tuple[int, ...]
-    ) -> None:
-        (height, width), (first_height, first_width) = (
-            (sides[self._datagen.row_axis - 1], sides[self._datagen.col_axis - 1])
-            for sides in (shape, reference)
-        )
-        # Rounding may cost the smaller picture half a pixel: 32 × 48 beside 65 × 97 is alike.
-        small, large = sorted([(height, width), (first_height, first_width)])
-        if abs(small[1] - large[1] * small[0] / large[0]) > 0.75:
-            raise ValueError(
-                f"{name}: expected the proportions of {first} ({first_height} × {first_width}), "
-                f"found {height} × {width}"
-            )
 
-
-class _NumpyWithOwnRandom:
-    """NumPy, except for ``random``."""
-
-    def __init__(self, random: np.random.RandomState) -> None:
-        self.random = random
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(np, name)
-
-
-def with_own_random(method: Any, random: np.random.RandomState) -> Any:
-    """Return a method that draws from `random` where its code says ``np.random``.
-
-    `ImageDataGenerator.get_random_transform` draws from NumPy's global state, which anything else
-    in the process may draw from, or seed, at the same time. Running the same code with another
-    ``np`` gives the same numbers as that state would, in whatever version of Keras, without
-    touching it.
-
-    Parameters
-    ----------
-    method : bound method
-        Of Python code that calls NumPy by the name ``np``.
-    random : numpy.random.RandomState
-        What it draws from.
-
-    Returns
-    -------
-    bound method
-        Of the same object.
-
-    Raises
-    ------
-    TypeError
-        If the method calls ``super()``: what that draws is out of reach.
-
-    Examples
-    --------
-    >>> import tensorflow as tf
-    >>> datagen = tf.keras.preprocessing.image.ImageDataGenerator(rotation_range=90)
-    >>> random = np.random.RandomState(0)
-    >>> own = with_own_random(datagen.get_random_transform, random)((64, 64, 3))
-    >>> own == datagen.get_random_transform((64, 64, 3), seed=0)
-    True
-    """
-    code = method.__func__
-    if "__class__" in code.__code__.co_freevars:
-        raise TypeError(
-            f"{code.__qualname__}: expected a method that draws by itself, found one that calls "
-            "super(), whose draws would come from NumPy's global random state"
-        )
-    names = {**code.__globals__, "np": _NumpyWithOwnRandom(random)}
-    function = types.FunctionType(
-        code.__code__, names, code.__name__, code.__defaults__, code.__closure__
-    )
-    return types.MethodType(function, method.__self__)
+def _without_statistics(datagen: Any) -> Any:
+    """Return a copy that moves pixels and rescales, and does nothing else to the values."""
+    plain = copy.copy(datagen)
+    plain.preprocessing_function = None
+    plain.samplewise_center = plain.samplewise_std_normalization = False
+    plain.featurewise_center = plain.featurewise_std_normalization = False
+    plain.zca_whitening = False
+    return plain

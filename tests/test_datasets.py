@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from helpers.datasets import (
     BatchError,
-    fit_batch,
+    conform,
     from_batches,
     leaves,
     signature_of,
@@ -170,7 +170,7 @@ def test_whole_numbers_that_fit_are_converted():
         (np.array([np.inf, np.nan, 1.0]), tf.float32),
         (np.array([], "float64"), tf.int32),
     ]:
-        fitted = fit_batch(value, spec(None, dtype=wanted))
+        fitted = conform(value, spec(None, dtype=wanted))
         assert fitted.dtype == wanted.as_numpy_dtype
         assert np.array_equal(fitted, value.astype(fitted.dtype), equal_nan=value.dtype.kind == "f")
 

@@ -8,24 +8,25 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from helpers.fast import as_dict
 from helpers.generators import AlignedEpochs, AlignmentError, Epochs, row_flow
+from helpers.transforms import sample
 
 ImageDataGenerator = tf.keras.preprocessing.image.ImageDataGenerator
 SAMPLES, BATCH_SIZE = 22, 4
-# Each picture carries its row as its level, so that a picture tells which row it is.
-PICTURES = np.arange(SAMPLES, dtype="float32")[:, None, None, None] + np.zeros((1, 12, 10, 3))
-# A ramp shows a shift or a flip, where a flat picture would hide it.
-RAMPS = PICTURES + np.linspace(0, 0.9, 12 * 10).reshape(1, 12, 10, 1)
+OPTIONS = {"rotation_range": 40, "horizontal_flip": True, "width_shift_range": 0.2}
+# Each image carries its row as its level, so that an image tells which row it is.
+IMAGES = np.arange(SAMPLES, dtype="float32")[:, None, None, None] + np.zeros((1, 12, 10, 3))
+# A ramp shows a shift or a flip, where a flat image would hide it.
+RAMPS = IMAGES + np.linspace(0, 0.9, 12 * 10).reshape(1, 12, 10, 1)
 
 
-def make_flow(seed=3, pictures=RAMPS, **options):
-    datagen = ImageDataGenerator(rotation_range=40, horizontal_flip=True, width_shift_range=0.2)
-    return datagen.flow(
-        pictures, np.arange(len(pictures)), batch_size=BATCH_SIZE, seed=seed, **options
-    )
+def make_flow(seed=3, images=RAMPS, **options):
+    options = {"batch_size": BATCH_SIZE, **options}
+    return ImageDataGenerator(**OPTIONS).flow(images, np.arange(len(images)), seed=seed, **options)
 
 
-def drawn(epochs, count):
+def taken(epochs, count):
     return [[(x.copy(), rows.copy()) for x, rows in epochs()] for _ in range(count)]
 
 
@@ -40,34 +41,62 @@ def same(left, right):
 
 def test_an_epoch_has_every_row_once_and_a_partial_last_batch():
     epochs = Epochs(make_flow())
-    for epoch in drawn(epochs, 3):
+    for epoch in taken(epochs, 3):
         assert len(epoch) == len(epochs) == 6
         assert [len(rows) for _, rows in epoch] == [4, 4, 4, 4, 4, 2]
         assert sorted(np.concatenate([rows for _, rows in epoch])) == list(range(SAMPLES))
 
 
-def test_epochs_are_the_batches_of_the_plain_flow():
-    plain = make_flow()
-    expected = [[next(plain) for _ in range(len(plain))] for _ in range(3)]
-    assert same(drawn(Epochs(make_flow()), 3), expected)
+def test_a_sample_is_transformed_as_its_line_of_the_table_says():
+    """Against ImageDataGenerator itself, an image at a time."""
+    datagen = ImageDataGenerator(**OPTIONS)
+    epochs = Epochs(make_flow())
+    for epoch in range(2):
+        table = sample(datagen, SAMPLES, RAMPS.shape[1:], seed=3, epoch=epoch)
+        for images, rows in epochs():
+            for image, row in zip(images, rows, strict=True):
+                expected = datagen.apply_transform(
+                    RAMPS[row].astype("float32"), as_dict(table[row])
+                )
+                np.testing.assert_array_equal(image, datagen.standardize(expected))
+
+
+@pytest.mark.parametrize("options", [{"batch_size": 22}, {"batch_size": 5}, {"shuffle": False}])
+def test_a_sample_depends_on_neither_batch_size_nor_order(options):
+    def by_row(epochs):
+        return {
+            int(row): image
+            for images, rows in epochs()
+            for row, image in zip(rows, images, strict=True)
+        }
+
+    expected, found = by_row(Epochs(make_flow())), by_row(Epochs(make_flow(**options)))
+    assert len(expected) == SAMPLES
+    for row, image in expected.items():
+        np.testing.assert_array_equal(found[row], image)
+
+
+def test_without_shuffling_the_rows_are_in_order():
+    for epoch in taken(Epochs(make_flow(shuffle=False)), 2):
+        assert np.concatenate([rows for _, rows in epoch]).tolist() == list(range(SAMPLES))
 
 
 def test_epochs_differ_from_each_other_and_repeat_from_run_to_run():
-    first, second = drawn(Epochs(make_flow()), 2)
+    first, second = taken(Epochs(make_flow()), 2)
     by_row = [
         {int(row): x for xs, rows in epoch for x, row in zip(xs, rows, strict=True)}
         for epoch in (first, second)
     ]
     assert sum(np.array_equal(by_row[0][row], by_row[1][row]) for row in range(SAMPLES)) <= 2
-    assert same([first, second], drawn(Epochs(make_flow()), 2))
+    assert same([first, second], taken(Epochs(make_flow()), 2))
 
 
 def test_epochs_repeat_in_a_fresh_process():
     code = (
         "import sys; sys.path.insert(0, 'tests')\n"
         "import numpy as np\n"
-        "from test_generators import Epochs, drawn, make_flow\n"
-        "print(sum(float((x * (i + 1)).sum()) for e in drawn(Epochs(make_flow()), 2)"
+        "from test_generators import Epochs, taken, make_flow\n"
+        "print(sum(float((x * (i + 1)).sum()) for e in taken(Epochs(make_flow()), 2)"
         " for i, (x, rows) in enumerate(e)))"
     )
     results = {
@@ -78,14 +107,14 @@ def test_epochs_repeat_in_a_fresh_process():
     }
     here = sum(
         float((x * (i + 1)).sum())
-        for e in drawn(Epochs(make_flow()), 2)
+        for e in taken(Epochs(make_flow()), 2)
         for i, (x, _) in enumerate(e)
     )
     assert results == {str(here)}
 
 
 def test_epochs_do_not_depend_on_peeks_broken_epochs_or_the_global_state():
-    expected = drawn(Epochs(make_flow()), 3)
+    expected = taken(Epochs(make_flow()), 3)
     epochs = Epochs(make_flow())
     epochs.peek()
     got = [[(x, rows) for x, rows in epochs()]]
@@ -108,10 +137,10 @@ def test_epochs_leave_the_flow_as_it_was():
 def test_epochs_do_not_depend_on_how_the_flow_was_used_before():
     flow = make_flow()
     flow[2]
-    assert same(drawn(Epochs(flow), 1), drawn(Epochs(make_flow()), 1))
+    assert same(taken(Epochs(flow), 1), taken(Epochs(make_flow()), 1))
     flow = make_flow()
     next(flow), next(flow)
-    assert same(drawn(Epochs(flow), 1), drawn(Epochs(make_flow()), 1))
+    assert same(taken(Epochs(flow), 1), taken(Epochs(make_flow()), 1))
 
 
 def test_epochs_leave_the_global_random_state_as_it_was():
@@ -126,7 +155,7 @@ def test_epochs_leave_the_global_random_state_as_it_was():
 
 def test_two_pipelines_in_threads_do_not_disturb_each_other():
     seeds = (3, 4, 5)
-    expected = {seed: drawn(Epochs(make_flow(seed)), 4) for seed in seeds}
+    expected = {seed: taken(Epochs(make_flow(seed)), 4) for seed in seeds}
     got = {}
     stop = threading.Event()
 
@@ -136,7 +165,7 @@ def test_two_pipelines_in_threads_do_not_disturb_each_other():
 
     threads = [
         threading.Thread(
-            target=lambda seed=seed: got.update({seed: drawn(Epochs(make_flow(seed)), 4)})
+            target=lambda seed=seed: got.update({seed: taken(Epochs(make_flow(seed)), 4)})
         )
         for seed in seeds
     ]
@@ -162,6 +191,17 @@ def test_epochs_refuse(flow, error, message):
         Epochs(flow())
 
 
+@pytest.mark.parametrize("flow_of", [Epochs, lambda flow: AlignedEpochs({"first": flow}, by_row)])
+def test_epochs_refuse_a_class_that_samples_by_itself(flow_of):
+    class Wider(ImageDataGenerator):
+        def get_random_transform(self, img_shape, seed=None):
+            return {**ImageDataGenerator.get_random_transform(self, img_shape, seed), "zx": 2}
+
+    flow = Wider().flow(RAMPS, np.arange(SAMPLES), seed=1)
+    with pytest.raises(TypeError, match=r"Wider\.get_random_transform: expected that of Image"):
+        flow_of(flow)
+
+
 def test_epochs_refuse_an_empty_folder(tmp_path):
     (tmp_path / "forest").mkdir()
     flow = ImageDataGenerator().flow_from_directory(tmp_path, seed=1)
@@ -169,14 +209,14 @@ def test_epochs_refuse_an_empty_folder(tmp_path):
         Epochs(flow)
 
 
-def by_row(pictures, rows):
-    return (pictures["first"], pictures["second"]), rows * 10
+def by_row(images, rows):
+    return (images["first"], images["second"]), rows * 10
 
 
 def test_aligned_epochs_keep_every_stream_on_the_same_rows():
     small = RAMPS[:, :6, :5]
     epochs = AlignedEpochs(
-        {"first": make_flow(pictures=PICTURES), "second": make_flow(pictures=small)}, by_row
+        {"first": make_flow(images=IMAGES), "second": make_flow(images=small)}, by_row
     )
     for _ in range(3):
         seen = 0
@@ -187,7 +227,7 @@ def test_aligned_epochs_keep_every_stream_on_the_same_rows():
         assert seen == SAMPLES
 
 
-def test_aligned_epochs_draw_the_same_transform_for_pictures_of_one_size():
+def test_aligned_epochs_sample_the_same_transform_for_images_of_one_size():
     epochs = AlignedEpochs({"first": make_flow(), "second": make_flow()}, by_row)
     assert all(np.array_equal(first, second) for (first, second), _ in epochs())
 
@@ -202,10 +242,10 @@ def test_aligned_epochs_peek_without_starting():
     ("second", "message"),
     [
         (lambda: make_flow(seed=4), r"flows\['second'\]: expected rows \[.*found \["),
-        (lambda: make_flow(pictures=RAMPS[:8]), "expected 6 batches an epoch .* found 2"),
+        (lambda: make_flow(images=RAMPS[:8]), "expected 6 batches an epoch .* found 2"),
         (
             lambda: ImageDataGenerator().flow(RAMPS, batch_size=4, seed=3),
-            r"flows\['second'\]: expected batches \(pictures, rows\).*found ndarray",
+            r"flows\['second'\]: expected batches \(images, rows\).*found ndarray",
         ),
         (
             lambda: ImageDataGenerator().flow(RAMPS, np.zeros((22, 8)), batch_size=4, seed=3),
@@ -222,8 +262,8 @@ def test_aligned_epochs_refuse(second, message):
     ("flows", "assemble", "message"),
     [
         (make_flow, by_row, "flows: expected a dict of name: flow, found NumpyArrayIterator"),
-        (lambda: {"first": make_flow()}, lambda pictures, rows: None, "is a return missing"),
-        (lambda: {"first": make_flow()}, lambda pictures: pictures, "positional argument"),
+        (lambda: {"first": make_flow()}, lambda images, rows: None, "is a return missing"),
+        (lambda: {"first": make_flow()}, lambda images: images, "positional argument"),
     ],
 )
 def test_aligned_epochs_refuse_at_once(flows, assemble, message):
@@ -236,7 +276,7 @@ def test_aligned_epochs_refuse_no_flows():
         AlignedEpochs({}, by_row)
 
 
-def write_pictures(folder, count):
+def write_images(folder, count):
     paths = []
     for row in range(count):
         path = folder / f"{row}.png"
@@ -245,27 +285,27 @@ def write_pictures(folder, count):
     return paths
 
 
-def test_row_flow_hands_back_the_row_of_each_picture(tmp_path):
+def test_row_flow_yields_the_row_of_each_image(tmp_path):
     flow = row_flow(
-        ImageDataGenerator(), write_pictures(tmp_path, 7), target_size=(8, 8), batch_size=3, seed=1
+        ImageDataGenerator(), write_images(tmp_path, 7), target_size=(8, 8), batch_size=3, seed=1
     )
-    for pictures, rows in Epochs(flow)():
-        assert pictures.dtype == np.float32
+    for images, rows in Epochs(flow)():
+        assert images.dtype == np.float32
         assert rows.dtype == np.int64
-        assert np.array_equal(pictures[:, 0, 0, 0], rows * 10)
+        assert np.array_equal(images[:, 0, 0, 0], rows * 10)
 
 
 def test_row_flow_names_the_row_and_the_path_that_is_missing(tmp_path):
-    paths = write_pictures(tmp_path, 3)
+    paths = write_images(tmp_path, 3)
     paths[1].unlink()
     with pytest.raises(
-        FileNotFoundError, match=r"row 1: expected a picture file, found none at .*1\.png"
+        FileNotFoundError, match=r"row 1: expected an image file, found none at .*1\.png"
     ):
         row_flow(ImageDataGenerator(), paths, target_size=(8, 8), seed=1)
 
 
 def test_row_flow_names_the_file_that_keras_would_drop(tmp_path):
-    paths = write_pictures(tmp_path, 3)
+    paths = write_images(tmp_path, 3)
     paths[2] = paths[2].rename(tmp_path / "2.webp")
-    with pytest.raises(ValueError, match=r"row 2: expected one of .*, found .*2\.webp"):
+    with pytest.raises(ValueError, match=r"row 2: expected a file ending in .*, found .*2\.webp"):
         row_flow(ImageDataGenerator(), paths, target_size=(8, 8), seed=1)

@@ -1,17 +1,21 @@
-"""Every picture of a sample gets the same transform, whatever else is going on."""
+"""Every image of a sample gets the same transform, whatever else is going on."""
 
 import itertools
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import scipy.stats
 import tensorflow as tf
 
 from helpers.datasets import from_batches
+from helpers.fast import as_dict
 from helpers.generators import AlignedEpochs
-from helpers.transforms import SharedTransforms
+from helpers.transforms import SharedTransforms, order_of_rows, sample
+from helpers.warp import PARAMETERS
 
 ImageDataGenerator = tf.keras.preprocessing.image.ImageDataGenerator
 SAMPLES, BATCH_SIZE, SIZE = 70, 16, 32
@@ -29,7 +33,7 @@ COLOURS = {"brightness_range": (0.5, 1.5), "channel_shift_range": 30}
 
 
 def coordinates(height, width):
-    """Return pictures that tell of each pixel where it came from, as parts of the whole, 0–255."""
+    """Return images that tell of each pixel where it came from, as parts of the whole, 0–255."""
     rows, columns = np.mgrid[:height, :width]
     down, across = (rows + 0.5) / height, (columns + 0.5) / width
     return np.stack([down, across, np.zeros_like(down)], axis=-1) * 255
@@ -46,42 +50,42 @@ SIZES = {"imagery": (SIZE, SIZE), "relief": (SIZE // 2, SIZE // 2)}
 
 
 def make_epochs(sizes=SIZES, seed=5, options=GEOMETRY, **transform_options):
-    pictures = samples(sizes)
+    images = samples(sizes)
     rows = np.arange(SAMPLES)
     flows = {
         name: ImageDataGenerator().flow(values, rows, batch_size=BATCH_SIZE, seed=seed)
-        for name, values in pictures.items()
+        for name, values in images.items()
     }
     transforms = SharedTransforms(ImageDataGenerator(**options), seed=seed, **transform_options)
-    return AlignedEpochs(flows, lambda pictures, rows: (pictures, rows), transforms=transforms)
+    return AlignedEpochs(flows, lambda images, rows: (images, rows), transforms=transforms)
 
 
 def halved(batch):
     return batch.reshape(len(batch), SIZE // 2, 2, SIZE // 2, 2, 3).mean(axis=(2, 4))
 
 
-def count_pairs(pictures):
+def count_pairs(images):
     """Count the samples whose imagery, at half size, is where its relief is.
 
     Half a pixel of relief is the most that two ways of sampling the same place may differ by,
-    away from the border, where the coarser picture repeats its edge earlier.
+    away from the border, where the coarser image repeats its edge earlier.
     """
-    gap = np.abs(halved(pictures["imagery"]) - pictures["relief"])[..., :2]
+    gap = np.abs(halved(images["imagery"]) - images["relief"])[..., :2]
     pixel = 255 / (SIZE // 2)
     return int((np.median(gap, axis=(1, 2, 3)) < 0.25 * pixel).sum())
 
 
-def test_pictures_of_two_sizes_show_the_same_place_in_every_epoch():
+def test_images_of_two_sizes_show_the_same_place_in_every_epoch():
     epochs = make_epochs()
     for _ in range(4):
         batches = list(epochs())
-        assert sum(count_pairs(pictures) for pictures, _ in batches) == SAMPLES
+        assert sum(count_pairs(images) for images, _ in batches) == SAMPLES
         assert sorted(np.concatenate([rows for _, rows in batches])) == list(range(SAMPLES))
         assert len(batches[-1][1]) == SAMPLES % BATCH_SIZE
 
 
 @pytest.mark.parametrize("option", ["width_shift_range", "height_shift_range"])
-def test_shifts_scale_with_the_size_of_pictures_that_are_not_square(option):
+def test_shifts_scale_with_the_size_of_images_that_are_not_square(option):
     sizes = {"imagery": (24, 64), "relief": (12, 32)}
     transforms = SharedTransforms(ImageDataGenerator(**{option: 0.1}), seed=3)
     got = transforms(samples(sizes), np.arange(SAMPLES), 0)
@@ -91,25 +95,25 @@ def test_shifts_scale_with_the_size_of_pictures_that_are_not_square(option):
 
 
 def test_the_count_of_pairs_can_fall():
-    (pictures, _), *_ = make_epochs()()
-    pictures["relief"] = np.roll(pictures["relief"], 1, axis=0)
-    assert count_pairs(pictures) <= 2
+    (images, _), *_ = make_epochs()()
+    images["relief"] = np.roll(images["relief"], 1, axis=0)
+    assert count_pairs(images) <= 2
 
 
 def test_ten_thousand_samples_keep_their_pairs():
     transforms = SharedTransforms(ImageDataGenerator(**GEOMETRY), seed=1)
     kept = 0
     for epoch in range(144):
-        pictures = samples(SIZES)
-        kept += count_pairs(transforms(pictures, np.arange(SAMPLES), epoch))
+        images = samples(SIZES)
+        kept += count_pairs(transforms(images, np.arange(SAMPLES), epoch))
     assert kept == 144 * SAMPLES
 
 
 def seen(epochs, count=3):
     return [
-        (rows.copy(), *(value.copy() for value in pictures.values()))
+        (rows.copy(), *(value.copy() for value in images.values()))
         for _ in range(count)
-        for pictures, rows in epochs()
+        for images, rows in epochs()
     ]
 
 
@@ -122,7 +126,7 @@ def same(left, right):
 
 
 def disturb(stop):
-    """Do what spoils pairs that hang on NumPy's global random state: draw from it, seed it."""
+    """Do what spoils pairs that hang on NumPy's global random state: use it, seed it."""
     while not stop.is_set():
         np.random.seed(1)
         np.random.random(100)
@@ -152,7 +156,7 @@ def test_two_prefetching_datasets_zipped_keep_their_pairs():
     def dataset(name):
         epochs = make_epochs({name: SIZES[name]}, photometric=(), masks=())
         batches = from_batches(epochs, length=len(epochs))
-        return batches.map(lambda pictures, rows: (pictures[name], rows)).prefetch(4)
+        return batches.map(lambda images, rows: (images[name], rows)).prefetch(4)
 
     both = tf.data.Dataset.zip(dataset("imagery"), dataset("relief"))
     for _ in range(3):
@@ -166,24 +170,24 @@ def test_two_prefetching_datasets_zipped_keep_their_pairs():
 
 def test_a_sample_does_not_depend_on_its_batch():
     transforms = SharedTransforms(ImageDataGenerator(**GEOMETRY, **COLOURS), seed=2)
-    pictures = samples(SIZES)
+    images = samples(SIZES)
     rows = np.arange(SAMPLES)
-    whole = transforms(pictures, rows, epoch=3)
+    whole = transforms(images, rows, epoch=3)
     order = np.random.default_rng(0).permutation(SAMPLES)
     for part in np.array_split(order, 9):
-        some = transforms({name: values[part] for name, values in pictures.items()}, rows[part], 3)
+        some = transforms({name: values[part] for name, values in images.items()}, rows[part], 3)
         assert all(np.array_equal(some[name], whole[name][part]) for name in some)
 
 
 def test_epochs_and_seeds_differ():
     transforms = SharedTransforms(ImageDataGenerator(**GEOMETRY), seed=2)
     other_seed = SharedTransforms(ImageDataGenerator(**GEOMETRY), seed=3)
-    drawn = [
-        source.draw((SIZE, SIZE, 3), row, epoch)["theta"]
-        for source in (transforms, other_seed)
-        for row, epoch in itertools.product(range(20), range(20))
+    angles = [
+        angle
+        for source, epoch in itertools.product((transforms, other_seed), range(20))
+        for angle in source.lines(range(20), epoch, (SIZE, SIZE, 3))[:, 0]
     ]
-    assert len(set(drawn)) == len(drawn)
+    assert len(set(angles)) == len(angles) == 800
 
 
 def test_it_repeats_in_a_fresh_process():
@@ -202,26 +206,88 @@ def fingerprint():
     return sum(float((x * (i + 1)).sum()) for i, (x, *_) in enumerate(seen(make_epochs(), 2)))
 
 
-def test_the_parameters_are_distributed_as_the_generators_own():
-    datagen = ImageDataGenerator(**GEOMETRY, **COLOURS)
-    transforms = SharedTransforms(datagen, seed=0)
-    ours = [transforms.draw((40, 20, 3), row, 0) for row in range(3000)]
+@pytest.mark.parametrize(
+    "options",
+    [
+        {**GEOMETRY, **COLOURS},
+        {"width_shift_range": 3, "height_shift_range": [1, 2, 5], "zoom_range": (0.5, 2.0)},
+        {"width_shift_range": [0.1, 0.3], "height_shift_range": 4.5, "zoom_range": (1, 1)},
+        {"width_shift_range": np.array([0, 7]), "height_shift_range": -0.25},
+        {"height_shift_range": 1, "data_format": "channels_first", "width_shift_range": 0.5},
+        {},
+    ],
+    ids=range(6),
+)
+def test_the_parameters_are_distributed_as_the_class_distributes_them(options):
+    if isinstance(options.get("width_shift_range"), np.ndarray):  # Keras asks for its truth
+        options = {**options, "width_shift_range": options["width_shift_range"].tolist()}
+    datagen = ImageDataGenerator(**options)
+    shape = (3, 40, 20) if options.get("data_format") == "channels_first" else (40, 20, 3)
+    count = 4000
+    table = sample(datagen, count, shape, seed=0, epoch=0)
     np.random.seed(0)
-    theirs = [datagen.get_random_transform((40, 20, 3)) for _ in range(3000)]
-    for name in ours[0]:
-        mine, own = (np.array([float(p[name]) for p in drawn]) for drawn in (ours, theirs))
-        spread = max(np.ptp(own), 1e-9)
-        assert abs(mine.mean() - own.mean()) < 0.03 * spread, name
-        assert abs(np.ptp(mine) - np.ptp(own)) <= 0.03 * spread, name
+    theirs = [datagen.get_random_transform(shape) for _ in range(count)]
+    for column, name in zip(table.T, PARAMETERS, strict=True):
+        own = np.array([np.nan if one[name] is None else one[name] for one in theirs], float)
+        if np.isnan(own).any():
+            assert np.isnan(own).all()
+            assert np.isnan(column).all()
+            continue
+        # At 0.1 %, for two samples of 4,000 each.
+        assert scipy.stats.ks_2samp(column, own).statistic < 1.95 * np.sqrt(2 / count), name
+        if len(np.unique(own)) < 20:
+            assert set(np.abs(column)) == set(np.abs(own)), name
 
 
-def test_with_one_picture_it_is_the_generators_own_transform():
+def test_a_line_depends_on_seed_epoch_and_row_alone():
+    datagen = ImageDataGenerator(**GEOMETRY, **COLOURS)
+    table = sample(datagen, 100, (40, 20, 3), seed=7, epoch=2)
+    np.testing.assert_array_equal(sample(datagen, 9, (40, 20, 3), seed=7, epoch=2), table[:9])
+    for seed, epoch in ((7, 3), (8, 2), (2, 7)):
+        other = sample(datagen, 100, (40, 20, 3), seed=seed, epoch=epoch)
+        assert not np.isclose(other[:, 0], table[:, 0]).any()
+
+
+def test_an_option_more_leaves_the_other_columns_as_they_are():
+    one, more = (
+        sample(ImageDataGenerator(**options), 50, (8, 8, 3), seed=1, epoch=0)
+        for options in ({"rotation_range": 9}, {"rotation_range": 9, **COLOURS})
+    )
+    np.testing.assert_array_equal(one[:, :8], more[:, :8])
+
+
+def test_the_order_holds_every_row_once_and_differs_by_seed_and_epoch():
+    orders = [order_of_rows(50, seed=seed, epoch=epoch) for seed in (0, 1) for epoch in (0, 1)]
+    assert all(sorted(order) == list(range(50)) for order in orders)
+    assert len({order.tobytes() for order in orders}) == 4
+    np.testing.assert_array_equal(orders[0], order_of_rows(50, seed=0, epoch=0))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"width_shift_range": "0.1"}, "width_shift_range: expected a float, .*, found '0.1'"),
+        ({"height_shift_range": -2}, "height_shift_range: expected .*, found -2"),
+    ],
+)
+def test_options_that_cannot_be_followed_are_refused_by_name(options, message):
+    with pytest.raises(ValueError, match=message):
+        sample(ImageDataGenerator(**options), 5, (8, 8, 3), seed=1, epoch=0)
+
+
+@pytest.mark.parametrize(("seed", "epoch"), [(-1, 0), (None, 0), (1, -1), (1.5, 0), (True, 0)])
+def test_seeds_and_epochs_are_integers_from_0(seed, epoch):
+    with pytest.raises(ValueError, match=r"(seed|epoch): expected an integer from 0, found"):
+        sample(ImageDataGenerator(), 5, (8, 8, 3), seed=seed, epoch=epoch)
+
+
+def test_with_one_image_it_is_the_generators_own_transform():
     datagen = ImageDataGenerator(**GEOMETRY, **COLOURS, rescale=1 / 255)
     transforms = SharedTransforms(datagen, seed=4)
-    picture = samples(SIZES)["imagery"][0]
-    parameters = transforms.draw(picture.shape, row=8, epoch=1)
-    expected = datagen.standardize(datagen.apply_transform(picture.copy(), parameters))
-    got = transforms({"imagery": picture[None]}, [8], epoch=1)["imagery"][0]
+    image = samples(SIZES)["imagery"][0]
+    parameters = as_dict(transforms.lines([8], 1, image.shape)[0])
+    expected = datagen.standardize(datagen.apply_transform(image.copy(), parameters))
+    got = transforms({"imagery": image[None]}, [8], epoch=1)["imagery"][0]
     assert np.array_equal(got, expected)
 
 
@@ -252,48 +318,46 @@ def test_masks_are_filled_with_the_class_that_is_asked_for():
 
 def test_masks_move_with_the_imagery():
     sizes = {"imagery": (SIZE, SIZE), "cover": (SIZE, SIZE)}
-    pictures = samples(sizes)
-    pictures["cover"] = (pictures["cover"][..., :1] > 127).astype("uint8")
+    images = samples(sizes)
+    images["cover"] = (images["cover"][..., :1] > 127).astype("uint8")
     transforms = SharedTransforms(ImageDataGenerator(**GEOMETRY), seed=6)
-    got = transforms(pictures, np.arange(SAMPLES), 0)
+    got = transforms(images, np.arange(SAMPLES), 0)
     from_imagery = got["imagery"][..., :1] > 127
     assert (from_imagery == got["cover"].astype(bool)).mean() > 0.99
 
 
 def test_colours_change_in_the_imagery_only():
     datagen = ImageDataGenerator(**COLOURS, rescale=1 / 255)
-    pictures = samples(SIZES)
-    got = SharedTransforms(datagen, seed=1)(pictures, np.arange(SAMPLES), 0)
-    assert np.allclose(got["relief"], pictures["relief"] / 255, atol=1e-6)
-    assert np.abs(got["imagery"] - pictures["imagery"] / 255).mean() > 0.02
+    images = samples(SIZES)
+    got = SharedTransforms(datagen, seed=1)(images, np.arange(SAMPLES), 0)
+    assert np.allclose(got["relief"], images["relief"] / 255, atol=1e-6)
+    assert np.abs(got["imagery"] - images["imagery"] / 255).mean() > 0.02
     assert got["imagery"].max() > 0.5
 
 
 def test_standardisation_touches_the_imagery_only():
-    pictures = samples(SIZES)
+    images = samples(SIZES)
     datagen = ImageDataGenerator(featurewise_center=True, preprocessing_function=lambda x: x * 2)
-    datagen.fit(pictures["imagery"])
-    got = SharedTransforms(datagen, seed=1)(pictures, np.arange(SAMPLES), 0)
-    assert np.allclose(got["relief"], pictures["relief"])
-    assert np.allclose(got["imagery"], pictures["imagery"] * 2 - datagen.mean, atol=1e-3)
+    datagen.fit(images["imagery"])
+    got = SharedTransforms(datagen, seed=1)(images, np.arange(SAMPLES), 0)
+    assert np.allclose(got["relief"], images["relief"])
+    assert np.allclose(got["imagery"], images["imagery"] * 2 - datagen.mean, atol=1e-3)
 
 
-def test_pictures_are_left_as_they_are():
-    pictures = samples(SIZES)
-    before = {name: values.copy() for name, values in pictures.items()}
-    SharedTransforms(ImageDataGenerator(**GEOMETRY, rescale=2.0), seed=1)(
-        pictures, range(SAMPLES), 0
-    )
-    assert all(np.array_equal(before[name], pictures[name]) for name in pictures)
+def test_images_are_left_as_they_are():
+    images = samples(SIZES)
+    before = {name: values.copy() for name, values in images.items()}
+    SharedTransforms(ImageDataGenerator(**GEOMETRY, rescale=2.0), seed=1)(images, range(SAMPLES), 0)
+    assert all(np.array_equal(before[name], images[name]) for name in images)
 
 
 def test_channels_first():
     last = SharedTransforms(ImageDataGenerator(**GEOMETRY), seed=1)
     first = SharedTransforms(ImageDataGenerator(**GEOMETRY, data_format="channels_first"), seed=1)
-    pictures = {"imagery": samples({"imagery": (20, 30)})["imagery"][:9]}
-    moved = {"imagery": np.moveaxis(pictures["imagery"], -1, 1)}
+    images = {"imagery": samples({"imagery": (20, 30)})["imagery"][:9]}
+    moved = {"imagery": np.moveaxis(images["imagery"], -1, 1)}
     got = np.moveaxis(first(moved, range(9), 0)["imagery"], 1, -1)
-    assert np.allclose(got, last(pictures, range(9), 0)["imagery"], atol=1e-3)
+    assert np.allclose(got, last(images, range(9), 0)["imagery"], atol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -309,25 +373,25 @@ def test_channels_first():
         ),
         (
             lambda: SharedTransforms(ImageDataGenerator(), seed=1)(samples(SIZES), range(3), 0),
-            r"imagery: expected 3 pictures .*, found shape \(70, 32, 32, 3\)",
+            r"imagery: expected 3 images .*, found shape \(70, 32, 32, 3\)",
         ),
         (
             lambda: SharedTransforms(ImageDataGenerator(), seed=1)(
                 samples({"imagery": (32, 32), "relief": (12, 32)}), range(SAMPLES), 0
             ),
-            "relief: expected the proportions of imagery .32 × 32., found 12 × 32",
+            "relief: expected the proportions of 32 × 32, .*, found 12 × 32",
         ),
         (
             lambda: SharedTransforms(ImageDataGenerator(), seed=1)(
                 samples({"imagery": (400, 440), "relief": (10, 10)}), range(SAMPLES), 0
             ),
-            "relief: expected the proportions of imagery",
+            "relief: expected the proportions of 400 × 440",
         ),
         (
             lambda: SharedTransforms(ImageDataGenerator(), seed=1)(
                 {"mask": np.zeros((2, 8, 8, 1), "uint8")}, range(2), 0
             ),
-            "mask: expected a one-channel picture to be named in masks",
+            "mask: expected a one-channel image to be named in masks",
         ),
         (
             lambda: SharedTransforms(ImageDataGenerator(), seed=1)(
@@ -345,7 +409,7 @@ def test_channels_first():
             lambda: SharedTransforms(ImageDataGenerator(), seed=1)(
                 {"imagery": np.zeros((1, 8, 8, 3))}, [-1], 0
             ),
-            "rows: expected numbers from 0, found -1",
+            r"rows: expected a list of numbers from 0, found \[-1\]",
         ),
         (
             lambda: SharedTransforms(ImageDataGenerator(**COLOURS), seed=1)(
@@ -366,16 +430,62 @@ def test_refused(make, message):
         make()
 
 
-def test_a_class_that_draws_through_super_is_refused():
-    class Wider(ImageDataGenerator):
-        def get_random_transform(self, img_shape, seed=None):
-            return {**super().get_random_transform(img_shape, seed), "zx": 2}
-
-    with pytest.raises(TypeError, match=r"Wider\.get_random_transform: .* calls super"):
-        SharedTransforms(Wider(), seed=1)
+class ThroughSuper(ImageDataGenerator):
+    def get_random_transform(self, img_shape, seed=None):
+        return {**super().get_random_transform(img_shape, seed), "zx": 2}
 
 
-def test_one_channel_pictures_that_are_named_are_only_moved():
+class ByName(ImageDataGenerator):
+    def get_random_transform(self, img_shape, seed=None):
+        return {**ImageDataGenerator.get_random_transform(self, img_shape, seed), "zx": 2}
+
+
+def with_method_set():
+    datagen = ImageDataGenerator()
+    datagen.get_random_transform = lambda shape, seed=None: {"theta": np.random.random()}
+    return datagen
+
+
+@pytest.mark.parametrize("make", [ThroughSuper, ByName, with_method_set])
+def test_a_class_that_samples_by_itself_is_refused(make):
+    message = r"\w+\.get_random_transform: expected that of ImageDataGenerator, found .* pass it as"
+    with pytest.raises(TypeError, match=message):
+        SharedTransforms(make(), seed=1)
+    with pytest.raises(TypeError, match=message):
+        sample(make(), 5, (8, 8, 3), seed=1, epoch=0)
+
+
+def test_a_sampler_of_ones_own_changes_the_table():
+    def quarters(datagen, count, shape, *, seed, epoch):
+        table = sample(datagen, count, shape, seed=seed, epoch=epoch)
+        table[:, 0] = 90 * np.round(table[:, 0] / 90)
+        return table
+
+    datagen = ImageDataGenerator(rotation_range=180)
+    shared = SharedTransforms(datagen, seed=1, sampler=quarters)
+    found = shared({"imagery": samples(SIZES)["imagery"][:9]}, range(9), 0)["imagery"]
+    lines = shared.lines(range(9), 0, (SIZE, SIZE, 3))
+    assert set(lines[:, 0]) == {-180, -90, 0, 90, 180}
+    for image, line in zip(found, lines, strict=True):
+        expected = np.rot90(coordinates(SIZE, SIZE), round(line[0] / 90))
+        np.testing.assert_allclose(image, expected, atol=1e-3)
+
+
+def test_lines_may_be_asked_for_in_any_order_and_from_many_threads():
+    shared = SharedTransforms(ImageDataGenerator(**GEOMETRY), seed=3)
+    expected = [
+        sample(ImageDataGenerator(**GEOMETRY), 400, (8, 8, 3), seed=3, epoch=epoch)
+        for epoch in range(8)
+    ]
+    random = np.random.default_rng(0)
+    asked = [(random.integers(0, 400, 5), int(random.integers(8))) for _ in range(400)]
+    with ThreadPoolExecutor(4) as threads:
+        found = threads.map(lambda one: shared.lines(*one, (8, 8, 3)), asked)
+        for lines, (rows, epoch) in zip(found, asked, strict=True):
+            np.testing.assert_array_equal(lines, expected[epoch][rows])
+
+
+def test_one_channel_images_that_are_named_are_only_moved():
     heights = np.arange(64.0).reshape(1, 8, 8, 1)
     datagen = ImageDataGenerator(horizontal_flip=True, brightness_range=(2, 2))
     transforms = SharedTransforms(datagen, seed=1, others=["heights"])
