@@ -157,6 +157,7 @@ def test_cells_keep_their_ids_and_new_ones_are_the_same_in_every_run(lesson):
     ("codes", "message"),
     [
         (["1", "1 / 0"], "Cell 1 under 'First part': ZeroDivisionError: division by zero"),
+        (["raise AssertionError('\\nNot equal')"], "'First part': AssertionError: Not equal"),
         (
             ["import warnings; warnings.warn('mind the gap')"],
             "Cell 0 under 'First part': wrote to standard error: '",
@@ -180,6 +181,7 @@ def test_cells_keep_their_ids_and_new_ones_are_the_same_in_every_run(lesson):
     ],
     ids=[
         "raises",
+        "raises after an empty line",
         "warns",
         "warns natively too",
         "silent",
