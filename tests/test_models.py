@@ -18,6 +18,30 @@ def test_every_stream_at_once_by_name():
     assert np.allclose(outputs["land_cover"].sum(axis=1), 1)
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_each_head_keeps_to_the_range_of_its_targets(named):
+    """Far from the middle too: probabilities add up to 1, and fractions stay from 0 to 1."""
+    model = build_model(["spectral"], ["land_cover", "composition"], named=named)
+    activations = {name: model.get_layer(name).activation for name in OUTPUT_SIZES}
+    assert activations == {
+        "land_cover": keras.activations.softmax,
+        "composition": keras.activations.sigmoid,
+    }
+    for name in OUTPUT_SIZES:
+        model.get_layer(name).set_weights(
+            [100 * weights for weights in model.get_layer(name).get_weights()]
+        )
+    numbers = np.random.default_rng(0).normal(size=(64, 10)).astype("float32")
+    outputs = model.predict(numbers, verbose=0)
+    classes, fractions = outputs.values() if named else outputs
+    assert np.allclose(classes.sum(axis=1), 1)
+    assert (classes >= 0).all()
+    assert (fractions >= 0).all()
+    assert (fractions <= 1).all()
+    assert (abs(fractions - 0.5) > 0.4).any()  # far from the middle, and not of a second softmax
+    assert (abs(fractions.sum(axis=1) - 1) > 0.1).any()
+
+
 def test_tuples_keep_the_order_asked_for():
     model = build_model(["site", "imagery"], ["composition", "land_cover"])
     assert [tensor.name for tensor in model.inputs] == ["site", "imagery"]

@@ -83,32 +83,56 @@ def test_an_empty_batch_is_refused():
 
 
 def chain(batch, model):
+    """Plot a chain; return its texts, its arrows as pairs of first lines, its dashed frames."""
     plots.show_chain(batch, tf.data.Dataset.from_tensors(batch), model)
     axes = plt.gca()
-    arrows = [text for text in axes.texts if getattr(text, "arrow_patch", None)]
     dashed = [patch for patch in axes.patches if patch.get_linestyle() == "--"]
-    return {text.get_text() for text in axes.texts}, len(arrows), len(dashed)
+
+    def beside(x, y, side):
+        """Return the first line of the frame to the left (-1) or to the right (1) of a point."""
+        texts = {
+            side * (text.get_position()[0] - x): text.get_text()
+            for text in axes.texts
+            if text.get_text() and abs(text.get_position()[1] - y) < 0.1
+        }
+        return texts[min(away for away in texts if away > 0)].split("\n")[0]
+
+    arrows = [text for text in axes.texts if getattr(text, "arrow_patch", None)]
+    joins = [(beside(*arrow.xyann, -1), beside(*arrow.xy, 1)) for arrow in arrows]
+    return {text.get_text() for text in axes.texts}, sorted(joins), len(dashed)
 
 
 def test_a_chain_that_fits_joins_every_leaf():
     model = build_model(["imagery", "site"], ["land_cover"])
-    texts, arrows, dashed = chain(((IMAGERY, SITE), LABELS), model)
+    texts, joins, dashed = chain(((IMAGERY, SITE), LABELS), model)
     assert "input imagery\n(None, 64, 64, 3)" in texts
     assert "output land_cover\n(None, 8)" in texts
-    assert (arrows, dashed) == (6, 0)
+    assert joins == [
+        ("inputs[0]", "input imagery"),
+        ("inputs[0]", "inputs[0]"),
+        ("inputs[1]", "input site"),
+        ("inputs[1]", "inputs[1]"),
+        ("targets", "output land_cover"),
+        ("targets", "targets"),
+    ]
+    assert dashed == 0
 
 
 def test_a_chain_that_does_not_fit_has_dashed_frames():
     model = build_model(["imagery", "site"], ["land_cover", "composition"], named=True)
     batch = ({"imagery": IMAGERY, "sites": SITE}, {"land_cover": LABELS})
-    _, arrows, dashed = chain(batch, model)
-    assert (arrows, dashed) == (3 + 2, 1 + 2)
+    _, joins, dashed = chain(batch, model)
+    paths = ["inputs['imagery']", "inputs['sites']", "targets['land_cover']"]
+    ports = [(paths[0], "input imagery"), (paths[2], "output land_cover")]
+    assert joins == sorted([*((path, path) for path in paths), *ports])
+    assert dashed == 1 + 2
 
 
 def test_a_chain_does_not_join_shapes_that_differ():
     model = build_model(["site", "imagery"], ["land_cover"])
-    _, arrows, dashed = chain(((IMAGERY, SITE), LABELS), model)
-    assert (arrows, dashed) == (3 + 1, 2 + 2)
+    _, joins, dashed = chain(((IMAGERY, SITE), LABELS), model)
+    assert [join for join in joins if join[0] != join[1]] == [("targets", "output land_cover")]
+    assert (len(joins), dashed) == (3 + 1, 2 + 2)
 
 
 @pytest.mark.parametrize("colour_by", ["class", "split"])
