@@ -32,7 +32,7 @@ def test_each_head_keeps_to_the_range_of_its_targets(named):
             [100 * weights for weights in model.get_layer(name).get_weights()]
         )
     numbers = np.random.default_rng(0).normal(size=(64, 10)).astype("float32")
-    outputs = model.predict(numbers, verbose=0)
+    outputs = model.predict({"spectral": numbers} if named else numbers, verbose=0)
     classes, fractions = outputs.values() if named else outputs
     assert np.allclose(classes.sum(axis=1), 1)
     assert (classes >= 0).all()
