@@ -24,10 +24,11 @@ ROOT = Path(__file__).resolve().parents[1] / "data_samples"
 STREAMS = ("imagery", "relief", "cover")
 CLASSES = ["barren", "cropland", "forest", "grassland", "savanna", "shrubland", "snow_ice", "water"]
 
-# SHA-256 of the tables that say which tiles there are, and which pixels they have.
+# SHA-256 of what says which tiles there are, which pixels they have, and where they come from.
 PINNED = {
     "checksums.csv": "1b9b406c8d009097aae70dfb3a0b55e1c3ce8a85447248d4a28984410fbc274d",
     "chosen.csv": "e8682eff1579f1e126d8fd2a81efd4e5fe464ba1dac3245fc468d9d5afaea475",
+    "sources.txt": "69703f29a1f35a5ce353fc84dbcdd3e9570941d4c0760830597c0d41d11f3852",
 }
 
 
@@ -258,6 +259,22 @@ def test_the_readme_names_every_column_and_file():
     for path in ROOT.iterdir():
         if path.name not in ("README.md", "__pycache__") and not path.name.startswith("."):
             assert f"`{path.name}" in text
+
+
+def test_what_the_readme_says_of_the_tiles_can_be_counted(rows):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    front = (ROOT.parent / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"\b(\d{3}) tiles", text + front)) == {str(len(rows))}
+    (sea,) = re.findall(r"Of the 90 tiles of\s+water, (\d+) hold nothing else", text)
+    assert int(sea) == sum(
+        row["class"] == "water" and float(row["cover_diversity"]) == 0 for row in rows
+    )
+    (near,) = re.findall(r"(\d+) of the 120 test tiles have a training tile two\s+squares", text)
+    train, test = ([corner(r["id"]) for r in rows if r["split"] == s] for s in ("train", "test"))
+    assert int(near) == sum(
+        any(max(abs(north - other), abs(west - beside)) == 128 for other, beside in train)
+        for north, west in test
+    )
 
 
 # The script that builds it.

@@ -1,9 +1,11 @@
-"""What stands in Markdown, in files and in lessons: every link leads somewhere, Python runs."""
+"""What stands in Markdown, in files and in lessons: links lead somewhere, code is what there is."""
 
 import functools
+import importlib
 import json
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -30,12 +32,19 @@ def markdown_of(name):
     return "\n\n".join(prose)
 
 
-def documents():
-    """Return every Markdown file that git knows, and every notebook."""
+@functools.cache
+def known_files():
+    """Return every file that git knows or would add."""
     asked = ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard"]
-    done = subprocess.run([*asked, "*.md"], capture_output=True, text=True, check=False)
-    files = done.stdout.split() or [path.name for path in ROOT.glob("*.md")]
-    return sorted({name for name in files if (ROOT / name).is_file()}) + NOTEBOOKS
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    if done.returncode:  # no checkout
+        return [*(path.name for path in ROOT.glob("*.*")), *NOTEBOOKS]
+    return [name for name in done.stdout.splitlines() if (ROOT / name).is_file()]
+
+
+def documents():
+    """Return every Markdown file, and every notebook."""
+    return sorted({name for name in known_files() if name.endswith(".md")} | {*NOTEBOOKS})
 
 
 def links_of(text):
@@ -118,6 +127,95 @@ LESSON, FILE = "notebooks/00_meet_the_data.ipynb", "CONTRIBUTING.md"
 )
 def test_a_dead_link_is_found(name, link, count):
     assert len(dead_links(name, f"# A `(long)` heading: yes\n\n{link}")) == count
+
+
+# Code in Markdown: names, files and commands
+
+MODULES = {path.stem for path in ROOT.glob("helpers/[a-z]*")}
+ROOTS = {"tf": "tensorflow", "np": "numpy", "pd": "pandas", "keras": "keras"}
+ROOTS |= {name: f"helpers.{name}" for name in MODULES - {"images"}}  # a variable's name, mostly
+# Not after a quote: that is a message, and may be about what is no longer there.
+DOTTED = re.compile(r"(?<![\w./'\"])([a-z]\w*)((?:\.\w+)+)\b(?!\.\w|[/*])")
+TOOLS = {
+    "bench": "benchmark/run.py",
+    "notebooks": "tools/regenerate.py",
+    "data": "data_samples/build.py",
+}
+
+
+def code_of(text):
+    """Return the code of a text that is not Python: spans in its lines, and commands."""
+    spans = re.findall(r"``?([^`\n]+)``?", FENCED.sub("", text))
+    commands = re.findall(r"^ *```console\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
+    return [*spans, *(line for block in commands for line in block.splitlines())]
+
+
+@functools.cache
+def resolves(root, rest):
+    """Tell whether a module has an attribute, or a module, of this dotted name."""
+    found = importlib.import_module(ROOTS[root])
+    for name in rest.strip(".").split("."):
+        if not hasattr(found, name):
+            return False
+        found = getattr(found, name)
+    return True
+
+
+def wrong_code(text):
+    """List what a text names in code and the project does not have."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    verbs = re.findall(r"^(\w+):", makefile, re.MULTILINE)
+    files = {*known_files(), *(Path(name).name for name in known_files())}
+    wrong = []
+    for span in code_of(text):
+        for root, rest in DOTTED.findall(span):
+            is_file = re.search(r"\.(py|md|ipynb|toml|in|csv|txt|png|jpg)$", rest)
+            if root in ROOTS and not is_file and not resolves(root, rest):
+                wrong.append(f"{root}{rest}: no such name")
+        for file in re.findall(r"(?<![\w./<>…*])([a-z][a-z0-9_./]*\.(?:py|ipynb|toml))\b", span):
+            if file not in files:
+                wrong.append(f"{file}: no such file")
+        for verb, options in re.findall(r"\bmake ([a-z]+)\b(?:.*?ARGS=\"([^\"]*)\")?", span):
+            if verb not in verbs:
+                wrong.append(f"make {verb}: no such verb")
+            tool = (ROOT / TOOLS[verb]).read_text(encoding="utf-8") if verb in TOOLS else ""
+            for option in re.findall(r"--[\w-]+", options) if tool else ():
+                if f'"{option}"' not in tool:
+                    wrong.append(f"{option}: no such option of {TOOLS[verb]}")
+        if re.search(r"pytest .*-n \d", span) and "--dist loadscope" not in span:
+            wrong.append(f"{span}: refused without --dist loadscope")
+    return wrong
+
+
+@pytest.mark.parametrize("name", documents())
+def test_names_files_and_commands_are_there(name):
+    assert wrong_code(markdown_of(name)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("`tf.data.Dataset.zip` `keras.Model(a, b)` `conftest.py` `tools/setup.py` `x.tiles`", 0),
+        ("`module 'keras.preprocessing.image' has` tf.nothing `notebooks/NN_x.ipynb`", 0),
+        ('`make bench ARGS="--rounds 3"`\n```console\nmake lab  # opens\n```', 0),
+        ("`tf.data.Datasets.zip` `tiles.column` `np.random.default_rnd(0)`", 3),
+        ("`tools/set_up.py` `conftests.py`", 2),
+        ('`make labs` `make bench ARGS="--round 3"`\n```console\nmake tests\n```', 3),
+        ("```console\npython -m pytest --nbval -n 2\n```", 1),
+    ],
+)
+def test_wrong_code_is_found(text, count):
+    assert len(wrong_code(text)) == count
+
+
+def test_limits_and_versions_are_those_of_the_checks():
+    contributing, readme = markdown_of("CONTRIBUTING.md"), markdown_of("README.md")
+    assert f"| a notebook | {checks.MAX_BYTES / 1e6:g} MB |" in contributing
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    low, high = re.fullmatch(r">=3\.(\d+),<3\.(\d+)", project["requires-python"]).groups()
+    *first, last = [f"3.{minor}" for minor in range(int(low), int(high))]
+    said = re.findall(r"Python (3\.\d+(?:, 3\.\d+)* or 3\.\d+)", readme)
+    assert set(said) == {f"{', '.join(first)} or {last}"}
 
 
 # Python in Markdown

@@ -53,6 +53,13 @@ def test_warnings_are_shown_once_and_before_the_error(capsys):
     assert capsys.readouterr().out == "UserWarning: look out\nValueError: too late\n"
 
 
+def test_a_warning_is_shown_in_each_block(capsys):
+    for _ in range(2):
+        with shown():
+            warnings.warn("look out", stacklevel=1)
+    assert capsys.readouterr().out == "UserWarning: look out\n" * 2
+
+
 def test_what_python_hides_from_users_stays_hidden(capsys):
     with shown():
         warnings.warn("for authors of libraries", DeprecationWarning, stacklevel=1)
@@ -90,6 +97,16 @@ def test_only_the_advice_on_retracing_is_left_out_of_the_log(caplog):
 def test_a_long_message_is_cut():
     assert essence(ValueError("word " * 200), limit=50).endswith("…")
     assert len(essence(ValueError("word " * 200), limit=50)) < 70
+
+
+def test_of_a_message_of_usual_length_nothing_is_cut():
+    words = "word " * 70
+    assert essence(ValueError(words)).split() == ["ValueError:", *words.split()]
+
+
+def test_what_keras_adds_of_the_arguments_is_left_out():
+    text = "two inputs\n\nArguments received by Dense.call():\n  • inputs=…\n"
+    assert essence(ValueError(text)) == "ValueError: two inputs"
 
 
 def test_an_address_in_memory_is_left_out():
