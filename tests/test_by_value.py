@@ -14,6 +14,7 @@ import tensorflow as tf
 from PIL import Image
 
 from helpers import tiles
+from helpers.datasets import from_batches
 from helpers.generators import AlignedEpochs, Epochs, row_flow
 
 DATA = Path(__file__).resolve().parent.parent / "data_samples"
@@ -135,6 +136,22 @@ def test_aligned_epochs_pair_every_stream_with_its_file():
                 assert np.allclose(batch, pixels_of(stream, "test")[rows] / 255.0, atol=1e-6)
         assert seen != sorted(seen)
         assert sorted(seen) == list(range(120))
+
+
+def test_a_dataset_keeps_each_leaf_where_the_generator_put_it():
+    one, two, three, four, five, six = np.arange(6 * 4, dtype="float32").reshape(6, 2, 2)
+    batch = ({"b": one, "a": two}, (three, {"z": four, "y": five}), six)
+    (element,) = from_batches(lambda: iter([batch]), length=1).as_numpy_iterator()
+    (inputs, (first, second), weights) = element
+    for found, wanted in (
+        (inputs["b"], one),
+        (inputs["a"], two),
+        (first, three),
+        (second["z"], four),
+        (second["y"], five),
+        (weights, six),
+    ):
+        assert np.array_equal(found, wanted)
 
 
 # README's two datasets

@@ -53,13 +53,6 @@ def test_warnings_are_shown_once_and_before_the_error(capsys):
     assert capsys.readouterr().out == "UserWarning: look out\nValueError: too late\n"
 
 
-def test_a_warning_is_shown_in_each_block(capsys):
-    for _ in range(2):
-        with shown():
-            warnings.warn("look out", stacklevel=1)
-    assert capsys.readouterr().out == "UserWarning: look out\n" * 2
-
-
 def test_what_python_hides_from_users_stays_hidden(capsys):
     with shown():
         warnings.warn("for authors of libraries", DeprecationWarning, stacklevel=1)
