@@ -425,6 +425,10 @@ STORED_FAULTS: dict[str, tuple[Callable[[Notebook], None], str]] = {
         "'NBVAL_IGNORE_OUTPUT' switches a check",
     ),
     "comment that skips": (edit(4, new="\n  #NBVAL_SKIP"), "'NBVAL_SKIP' switches a check"),
+    "comment of an older nbval": (
+        edit(4, new="\n# PYTEST_VALIDATE_IGNORE_OUTPUT"),
+        "'PYTEST_VALIDATE_IGNORE_OUTPUT' switches a check",
+    ),
     "tag that ignores output": (
         put("cells", 4, "metadata", "tags", value=["nbval-ignore-output"]),
         "'nbval-ignore-output' switches a check",
