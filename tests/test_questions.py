@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "QUESTIONS.md").read_text(encoding="utf-8")
-CHAIN = ["generator", "signature", "dataset", "model", "fit", "pictures"]
+CHAIN = ["generator", "signature", "dataset", "model", "fit", "images"]
 TABLES = {"I have this error": "message", "I want this": "wish"}
 
 
