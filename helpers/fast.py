@@ -18,7 +18,7 @@ images with other than 1 or 3 channels
 a class of one's own with its `apply_transform`     that method
 ==================================================  =============================================
 
-The lesson that builds it: 06 Make it fast.
+The lesson that builds it: 09 Make it fast.
 """
 
 from __future__ import annotations
@@ -144,7 +144,17 @@ def apply(
 
 
 def as_line(parameters: Mapping[str, Any]) -> np.ndarray:
-    """Return parameters as `get_random_transform` names them as a line of a table.
+    """Return the parameters of one transform as a line of a table.
+
+    Parameters
+    ----------
+    parameters : mapping
+        As ``get_random_transform`` returns them; what is left out changes nothing.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 of shape (10,), columns as in `helpers.warp.PARAMETERS`; NaN in place of None.
 
     Examples
     --------
@@ -158,6 +168,16 @@ def as_line(parameters: Mapping[str, Any]) -> np.ndarray:
 
 def as_dict(line: np.ndarray) -> dict[str, float | None]:
     """Return a line of a table in the form that ``apply_transform`` takes.
+
+    Parameters
+    ----------
+    line : numpy.ndarray
+        float64 of shape (10,), columns as in `helpers.warp.PARAMETERS`.
+
+    Returns
+    -------
+    dict of str to float or None
+        Degrees, pixels, factors; None in place of NaN.
 
     Examples
     --------

@@ -6,7 +6,7 @@ because the libraries that do it let go of the interpreter's lock meanwhile. Wha
 from the row and the epoch (`helpers.transforms.SharedTransforms`), so it does not matter who makes
 a batch, or when.
 
-The lesson that builds it: 06 Make it fast.
+The lesson that builds it: 09 Make it fast.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ state. `sample` follows the same options, and returns the parameters of a whole 
 line *i* belongs to row *i*, and depends on the seed, the epoch and the row, on nothing else.
 `SharedTransforms` applies a row's line to every image of the sample: imagery, relief, mask.
 
-The lesson that builds it: 04 Augmentation you can see.
+The lesson that builds it: 06 One transform for several images.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 it takes bytes as they are, and it lets go of the interpreter's lock, so that threads share the
 work. The first call in a fresh environment compiles for two seconds; the result is kept on disk.
 
-The lesson that builds it: 06 Make it fast.
+The lesson that builds it: 09 Make it fast.
 """
 
 from __future__ import annotations
