@@ -162,8 +162,8 @@ def test_the_map_shows_every_tile_at_its_place(colour_by):
         assert mpl.colors.same_color(points.get_facecolor()[0], colours[name])
 
 
-def test_the_map_without_pictures():
-    plots.show_map("split", pictures=False)
+def test_the_map_without_images():
+    plots.show_map("split", images=False)
     (axes,) = plt.gcf().axes
     assert [points.get_label() for points in axes.collections] == list(tiles.SPLITS)
 

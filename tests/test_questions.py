@@ -11,7 +11,7 @@ from test_markdown import FENCED
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "QUESTIONS.md").read_text(encoding="utf-8")
-CHAIN = ["generator", "signature", "dataset", "model", "fit", "pictures"]
+CHAIN = ["generator", "signature", "dataset", "model", "fit", "images"]
 TABLES = {"I have this error": "message", "I want this": "wish"}
 
 
