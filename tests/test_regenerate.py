@@ -126,7 +126,7 @@ def test_an_image_is_kept_only_where_the_texts_are_the_same():
 
     for text, kept in (("the same", 1), ("another", 0)):
         fresh = notebook(new, text)
-        assert regenerate.keep_pictures(fresh, notebook(old, "the same")) == kept
+        assert regenerate.keep_images(fresh, notebook(old, "the same")) == kept
         assert fresh.cells[0].outputs[0].data["image/png"] == (old if kept else new)
 
 
