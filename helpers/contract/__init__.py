@@ -22,6 +22,8 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
 from helpers.contract import batches, training, values
 from helpers.contract.facts import Facts, Found, ModelFacts
 from helpers.contract.judging import Judge, judge
@@ -173,6 +175,7 @@ def _of_source(
     summary: dict[str, Any] = {}
     facts = Facts(source, model, "", source.element, options)
     asked: list[Any] = []
+    fixed = bool(_fixed(model))
     with put_back(source.held):
         if source.problem is None and source.chain:
             look_below(source)
@@ -181,6 +184,7 @@ def _of_source(
             for name, batch in read(source, *reading):
                 facts = Facts(source, model, name, batch, options)
                 outline = [(path, leaf.shape, leaf.dtype) for path, leaf in facts.leaves.items()]
+                outline += [np.shape(leaf.value)[:1] for leaf in facts.leaves.values() if fixed]
                 refused = ""
                 if outline not in asked or len(asked) < 2 or name == "last batch":
                     refused = ask(source, _head(batch, source), validation)

@@ -44,7 +44,10 @@ def structure(facts: Facts) -> Found:
             change = "window(…).flat_map(lambda part: part.batch(size)) makes arrays of it"
             yield "no-array", path, "a dataset inside the dataset", "an array", change
         elif leaf.kind == "none" and path.startswith("inputs") and path not in optional:
-            change = "leave the key out, with keras.Input(optional=True), or pass an array"
+            change = (
+                "pass an array, zeros for what is missing; keras.Input(optional=True) takes None "
+            )
+            change += "from arrays; with a subclassed model leave the key out"
             yield "no-array", path, "None", "an array", change
         elif leaf.kind == "other":
             change = "a function with yield was called: take next(…) of it, or return in it"

@@ -143,12 +143,14 @@ def _states(root: Any) -> list[Callable[[], Any]]:
 
 def _refiller(container: Any) -> Callable[[], Any]:
     """Return what puts a container's items back, past what its class would do with them."""
-    container = getattr(container, "__wrapped__", container)  # TensorFlow wraps what it tracks
+    container = getattr(container, "__wrapped__", container)  # TensorFlow wraps what it tracks,
+    inner = getattr(container, "_storage", None)  # and its list keeps the items twice
     kind = next(kind for kind in (dict, set, list) if isinstance(container, kind))
     items = dict(container) if kind is dict else list(container)
 
     def refill() -> None:
-        kind.clear(container)
-        (kind.extend if kind is list else kind.update)(container, items)
+        for one in [container] if inner is None else [container, inner]:
+            kind.clear(one)
+            (kind.extend if kind is list else kind.update)(one, items)
 
     return refill

@@ -305,7 +305,7 @@ def _monitors(facts: Facts) -> Found:
         if not isinstance(name, str) or not hasattr(callback, "monitor_op") or not logged:
             continue
         plain, leaf, found = name.removeprefix("val_"), f"callbacks: {kind}", f"monitor={name!r}"
-        metrics = [m for one in facts.model.model.metrics for m in getattr(one, "metrics", [one])]
+        metrics = [m for one in facts.model.model.metrics for m in getattr(one, "metrics", ())]
         clear = plain == "loss" or any(metric.name == plain for metric in metrics)
         if name != plain and not validation:
             found, change = f"{found}, and no validation data", f"pass it, or monitor {plain!r}"
