@@ -176,12 +176,13 @@ def _of_source(
     facts = Facts(source, model, "", source.element, options)
     asked: list[Any] = []
     fixed = bool(_fixed(model))
-    with put_back(source.held):
+    with put_back(source.held), contextlib.ExitStack() as stack:
         if source.problem is None and source.chain:
             look_below(source)
         if source.problem is None and source.start is not None:
             reading = [options[key] for key in ("steps_per_epoch", "epochs", "whole_pass", "limit")]
-            for name, batch in read(source, *reading):
+            named = stack.enter_context(contextlib.closing(read(source, *reading)))
+            for name, batch in named:
                 facts = Facts(source, model, name, batch, options)
                 outline = [(path, leaf.shape, leaf.dtype) for path, leaf in facts.leaves.items()]
                 outline += [np.shape(leaf.value)[:1] for leaf in facts.leaves.values() if fixed]

@@ -113,14 +113,16 @@ def _of_dataset(dataset: tf.data.Dataset) -> Source:
     if files or {"_SaveDataset", "_SnapshotDataset"} & kinds:
         source.unseen = "a look would write files"
         return source
-    while type(dataset).__name__ == "_PrefetchDataset":  # nothing is read ahead
+    options = tf.data.Options()
+    options.experimental_optimization.inject_prefetch = False  # nothing is read ahead
+    while type(dataset).__name__ == "_PrefetchDataset":
         dataset = dataset._input_dataset
     if {"_ShuffleDataset", "CacheDataset"} & kinds:
         with contextlib.suppress(Exception):  # a copy of its own: these two would move, or fill
             variant = tf.raw_ops.DatasetFromGraph(graph_def=dataset._as_serialized_graph())
             spec = tf.data.DatasetSpec(dataset.element_spec)
             dataset = spec._from_compatible_tensor_list([variant])
-    source.start = lambda: iter(dataset)
+    source.start = lambda: iter(dataset.with_options(options))
     return source
 
 
@@ -207,8 +209,9 @@ def read(source: Source, steps: int | None, epochs: int, whole: bool, limit: int
             if source.seen <= last:
                 yield names.get(source.seen, f"batch {source.seen}"), batch
             elif source.seen > stop:
-                return
-        source.counted = source.seen
+                break
+        else:
+            source.counted = source.seen
         if source.last is not None and not whole:
             yield "last batch", source.last()
     except Exception as error:
