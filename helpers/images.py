@@ -3,6 +3,8 @@
 The values are those of a flow of `ImageDataGenerator` (of Keras' ``load_img``), bit for bit. Where
 a flow misreads a file and says nothing, `Images` does not: grey of more than 8 bits is refused, a
 palette file read as one channel yields its class numbers, and half a file is no image.
+
+The lesson that builds it: 09 Make it fast.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import copy
 import io
 import os
+import struct
 import zlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -43,8 +46,6 @@ _COLOUR_ORDERS = {
 
 class Images:
     """Image files by row, read by as many threads as ask.
-
-    Built in lesson 06, "Make it fast".
 
     Parameters
     ----------
@@ -250,7 +251,7 @@ def _centre(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int, i
 
 def _decode(content: bytes, place: np.ndarray) -> bool:
     """Decode with OpenCV, if that is sure to yield the very values of Pillow, and faster."""
-    if not _is_decoded_alike(content):
+    if _size_if_alike(content) != place.shape[:2]:
         return False
     # Unchanged: neither rotated by the camera's orientation nor reduced to eight bits.
     found = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -258,7 +259,7 @@ def _decode(content: bytes, place: np.ndarray) -> bool:
         return False
     stored, channels = 1 if found.ndim == 2 else found.shape[2], place.shape[2]
     if stored == channels == 1:
-        place[...] = found.reshape(place.shape)
+        place[..., 0] = found
     elif (stored, channels) in _COLOUR_ORDERS:
         cv2.cvtColor(found, _COLOUR_ORDERS[stored, channels], dst=place)
     else:
@@ -266,19 +267,21 @@ def _decode(content: bytes, place: np.ndarray) -> bool:
     return True
 
 
-def _is_decoded_alike(content: bytes) -> bool:
-    """Whether OpenCV and Pillow decode a file to the same values: PNG, and JPEG without CMYK."""
+def _size_if_alike(content: bytes) -> tuple[int, int] | None:
+    """Return height and width of a PNG, or of a JPEG without CMYK: OpenCV reads them alike."""
     if content[:4] == b"\x89PNG":
-        return True
+        width, height = struct.unpack(">II", content[16:24].ljust(8, b"\0"))
+        return height, width
     # A JPEG file is a row of segments: 0xFF, what it is, its length. That of the frame's kind
-    # (0xC0 and up) holds the number of colours at place 9 (ITU-T T.81, B.2.2).
+    # (0xC0 and up) holds height, width and the number of colours (ITU-T T.81, B.2.2).
     place = 2 if content[:2] == b"\xff\xd8" else len(content)
     while place + 9 < len(content):
         kind, length = content[place + 1], int.from_bytes(content[place + 2 : place + 4], "big")
         if kind in (0xC0, 0xC1, 0xC2):
-            return content[place + 9] in (1, 3)
+            height, width, colours = struct.unpack(">HHB", content[place + 5 : place + 10])
+            return (height, width) if colours in (1, 3) else None
         place += 2 + length
-    return False
+    return None
 
 
 def _check_png(content: bytes) -> None:
