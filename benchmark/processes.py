@@ -40,17 +40,16 @@ class Process:
     case : Case
         What it delivers.
     folder : Path
-        Where its log and its first batches are put.
+        Where its log is put.
     """
 
     def __init__(self, name: str, case: Case, folder: Path) -> None:
         self.name = name
-        self.kept = folder / name
         self.log = folder / f"{name}.log"
         self._answers: queue.Queue[str] = queue.Queue()
         with self.log.open("wb") as log:
             self._popen = subprocess.Popen(
-                [sys.executable, "-m", "benchmark.worker", name, case.to_json(), str(self.kept)],
+                [sys.executable, "-m", "benchmark.worker", name, case.to_json()],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -144,7 +143,9 @@ class Processes:
     ::
 
         with Processes() as processes:
-            processes.start("textbook", case, folder).ask(do="prove")
+            textbook = processes.start("textbook", case, folder)
+            textbook.answer()  # that it is ready
+            textbook.ask(do="prove")
     """
 
     def __init__(self) -> None:
@@ -168,19 +169,8 @@ class Processes:
             process.end(deadline)
 
     def start(self, name: str, case: Case, folder: Path) -> Process:
-        """Start a contender's process and wait until it is ready.
-
-        Raises
-        ------
-        ContenderError
-            If it cannot be loaded.
-        """
+        """Start a contender's process; its first answer comes once it is ready."""
         process = self._started[name] = Process(name, case, folder)
-        try:
-            process.answer()
-        except ContenderError:
-            self.stop(name)
-            raise
         return process
 
     def stop(self, name: str) -> None:

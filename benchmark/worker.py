@@ -15,7 +15,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,9 @@ import psutil
 
 from benchmark.cases import Case
 from benchmark.contenders import CONTENDERS, Entry
-from benchmark.proof import ProofError, check_epoch, check_pair
+from benchmark.proof import ProofError, check_bits, check_epoch, check_pair
 
-__all__ = ["Work", "load_batches", "main", "save_batch"]
-
-KEPT_BATCHES = 4  # of each of two epochs, for the comparison of pixels
+__all__ = ["Work", "main"]
 
 
 class Work:
@@ -40,42 +38,27 @@ class Work:
         The contender; loaded here.
     case : Case
         What it delivers.
-    kept : Path
-        The folder for the first batches of its first two epochs.
     """
 
-    def __init__(self, entry: Entry, case: Case, kept: Path) -> None:
+    def __init__(self, entry: Entry, case: Case) -> None:
         self.entry = entry
         self.case = case
-        self.kept = kept
         self.contender = entry.load()(case)
         self.epochs = 0
         self._rest()
 
     def prove(self) -> dict[str, Any]:
-        """Check two epochs, keep their first batches, and time a third to warm up."""
+        """Check one epoch, and time another to warm up."""
         answer: dict[str, Any] = {}
-        for number in range(2):
-            if self.entry.kind == "limit":
-                self._run(1)
-            else:
-                proof = check_epoch(self.contender.epoch(), self.case, self._keeper(number))
-                self.epochs += 1
-                answer["proof"] = dataclasses.asdict(proof)
-            if number == 0:
-                answer["memory"] = memory()
+        if self.entry.kind == "limit":
+            self._run(1)
+        else:
+            answer["proof"] = dataclasses.asdict(check_epoch(self.contender.epoch(), self.case))
+            self.epochs += 1
+        answer["memory"] = memory()
         self._lead_in()
         answer["epoch"] = self._run(1)
-        return answer | {"epochs": self.epochs}
-
-    def _keeper(self, epoch: int) -> Callable[[int, list[np.ndarray]], None]:
-        """Return what writes an epoch's first batches to files, at once: they are not held."""
-
-        def keep(number: int, arrays: list[np.ndarray]) -> None:
-            if self.entry.same_pixels and number < KEPT_BATCHES:
-                save_batch(self.kept, KEPT_BATCHES * epoch + number, arrays)
-
-        return keep
+        return answer
 
     def round(self, epochs: int) -> dict[str, Any]:
         """Run so many whole epochs, and say how long they took."""
@@ -89,23 +72,30 @@ class Work:
             "idle": idle / waited if waited > 1 else 0.0,  # after less, it is bookkeeping
         }
 
-    def pair(self) -> dict[str, Any]:
-        """Check that both pictures of a sample are augmented alike.
+    def last(self) -> dict[str, Any]:
+        """Check bits and pairs, with contenders of their own on some of the files.
 
-        A sample is given the same file twice: it must come out as two equal pictures. Asked last,
-        because it needs a second contender.
+        A sample is given the same file twice: it must come out as two equal images.
         """
-        if self.entry.kind != "limit" and len(self.case.folders) > 1:
-            twin = dataclasses.replace(self.case, folders=self.case.folders[:1] * 2)
-            for pictures, _ in itertools.islice(self.entry.load()(twin).epoch(), 2):
-                check_pair(*(np.asarray(picture) for picture in pictures))
+        few = dataclasses.replace(self.case, share=4 * self.case.share)
+        if self.entry.bits:
+            from benchmark.contenders import textbook
+
+            keras = textbook.by_keras(few)
+            if self.entry.bits == "flow":
+                keras = textbook.Textbook(few).epoch()
+            check_bits(self.entry.load()(few).epoch(), keras)
+        if self.entry.kind != "limit" and len(few.folders) > 1:
+            twin = dataclasses.replace(few, folders=few.folders[:1] * 2)
+            for images, _ in itertools.islice(self.entry.load()(twin).epoch(), 2):
+                check_pair(*(np.asarray(image) for image in images))
         return {}
 
     def answer(self, question: dict[str, Any]) -> dict[str, Any]:
         """Answer one question; an error is an answer too."""
         try:
             asked: dict[str, Callable[..., dict[str, Any]]]
-            asked = {"prove": self.prove, "round": self.round, "pair": self.pair}
+            asked = {"prove": self.prove, "round": self.round, "last": self.last}
             found = asked[question.pop("do")](**question)
             self._rest()
             return found
@@ -134,30 +124,6 @@ class Work:
         if rows != expected:
             raise ProofError(f"round: expected {expected} samples, found {rows}")
         return seconds
-
-
-def save_batch(folder: Path, number: int, arrays: list[np.ndarray]) -> None:
-    """Write a batch's arrays to files.
-
-    Parameters
-    ----------
-    folder : Path
-        Where to.
-    number : int
-        The batch's place in the series.
-    arrays : list of numpy.ndarray
-        As `benchmark.proof.check_epoch` hands them out.
-    """
-    folder.mkdir(exist_ok=True)
-    for part, array in enumerate(arrays):
-        np.save(folder / f"{number:03}-{part}.npy", array)
-
-
-def load_batches(folder: Path) -> Iterator[list[np.ndarray]]:
-    """Yield the batches that `save_batch` wrote, in order."""
-    files = sorted(folder.glob("*.npy"))
-    for _, group in itertools.groupby(files, key=lambda file: file.name.split("-")[0]):
-        yield [np.load(file) for file in group]
 
 
 def family() -> list[psutil.Process]:
@@ -214,13 +180,13 @@ def main(arguments: list[str]) -> None:
     Parameters
     ----------
     arguments : list of str
-        The contender's name, the case as JSON, and the folder for its first batches.
+        The contender's name, and the case as JSON.
     """
-    name, case, kept = arguments
+    name, case = arguments
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     try:
-        work = Work(CONTENDERS[name], Case.from_json(case), Path(kept))
+        work = Work(CONTENDERS[name], Case.from_json(case))
         first: dict[str, Any] = {}
     except Exception as error:
         first = {"error": one_line(error)}
@@ -228,8 +194,6 @@ def main(arguments: list[str]) -> None:
     if not first:
         for line in sys.stdin:
             print(json.dumps(work.answer(json.loads(line))), file=answers, flush=True)
-        with contextlib.suppress(Exception):
-            getattr(work.contender, "close", lambda: None)()
     if hasattr(os, "killpg") and os.getpgid(0) == os.getpid():
         os.killpg(0, signal.SIGKILL)  # nothing that was started here is left behind
 
