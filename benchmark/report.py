@@ -22,7 +22,6 @@ from benchmark.contenders import LIMITS
 __all__ = ["COLUMNS", "as_markdown", "as_text", "chart", "machine", "render"]
 
 HERE = Path(__file__).resolve().parent
-BUSY = 0.05  # of a core; what waits should use none
 
 COLUMNS = [
     "size",  # pixels
@@ -40,7 +39,6 @@ COLUMNS = [
     "first_memory",  # bytes after the first epoch, and after the last one
     "last_memory",
     "epochs",
-    "idle",  # part of a core that it used while others were timed
     "refused",  # why it was not measured
 ]
 HEADINGS = (
@@ -107,19 +105,15 @@ def measured(lines: pd.DataFrame) -> list[Any]:
 
 
 def remarks(lines: pd.DataFrame) -> list[str]:
-    """Return what stands below a table: the best alternative, who was refused, who was busy."""
+    """Return what stands below a table: the best alternative, and who was refused."""
     said = []
     for kind, name in (("alternative", "Best alternative"), ("bare", "Without TensorFlow")):
         some = [row for row in measured(lines) if row.kind == kind]
         if some:
             best = max(some, key=lambda row: row.times_textbook)
             said.append(f"{name}: {best.title}, {best.times_textbook:.1f} × the textbook pipeline.")
-    for row in lines.itertuples():
-        if not pd.isna(row.refused):
-            said.append(f"Refused: {row.title}: {row.refused}")
-        elif row.idle > BUSY:
-            said.append(f"Note: {row.title} used {row.idle:.0%} of a core while it waited.")
-    return said
+    refused = lines[lines.refused.notna()].itertuples()
+    return said + [f"Refused: {row.title}: {row.refused}" for row in refused]
 
 
 def as_text(name: str, lines: pd.DataFrame) -> str:

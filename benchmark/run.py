@@ -49,7 +49,6 @@ class Measured:
     first_memory: int = 0
     last_memory: int = 0
     epochs: int = 0
-    idle: float = 0.0
 
     def prove(self, seconds: float) -> None:
         """Have the contender prove what it delivers, and decide how long its rounds are."""
@@ -64,8 +63,11 @@ class Measured:
         answer = self.process.ask(do="round", epochs=self.epochs_a_round)
         images = self.case.rows * len(self.case.folders) * self.epochs_a_round
         self.rates.append(images / answer["seconds"])
+
+    def last(self) -> None:
+        """Have the contender prove bits and pairs, and say how much memory it has taken."""
+        answer = self.process.ask(do="last")
         self.last_memory, self.epochs = answer["memory"], answer["epochs"]
-        self.idle = max(self.idle, answer["idle"])
 
 
 def measure_case(
@@ -126,7 +128,7 @@ def measure_case(
             for name in list(running) if number % 2 == 0 else list(reversed(running)):
                 step(name, f"round {number + 1}", running[name].round)
         for name, one in list(running.items()):
-            step(name, "bits and pairs", lambda one=one: one.process.ask(do="last"))
+            step(name, "bits and pairs", one.last)
     lines = lines_of(case, running)
     lines += [{"contender": name, "refused": why} for name, why in refused.items()]
     return as_frame(case, lines)
@@ -178,7 +180,6 @@ def lines_of(case: Case, running: dict[str, Measured]) -> list[dict[str, Any]]:
                 "first_memory": one.first_memory,
                 "last_memory": one.last_memory,
                 "epochs": one.epochs,
-                "idle": one.idle,
             }
         )
     return lines

@@ -28,6 +28,8 @@ from benchmark.proof import ProofError, check_bits, check_epoch, check_pair
 
 __all__ = ["Work", "main"]
 
+AHEAD = 8  # batches; more are not made in the moment between a round's end and the pause after it
+
 
 class Work:
     """One contender and the answers to the parent's questions.
@@ -45,7 +47,6 @@ class Work:
         self.case = case
         self.contender = entry.load()(case)
         self.epochs = 0
-        self._rest()
 
     def prove(self) -> dict[str, Any]:
         """Check one epoch, and time another to warm up."""
@@ -56,27 +57,25 @@ class Work:
             answer["proof"] = dataclasses.asdict(check_epoch(self.contender.epoch(), self.case))
             self.epochs += 1
         answer["memory"] = memory()
-        self._lead_in()
         answer["epoch"] = self._run(1)
         return answer
 
     def round(self, epochs: int) -> dict[str, Any]:
-        """Run so many whole epochs, and say how long they took."""
-        idle, waited = cpu_seconds() - self._used, time.perf_counter() - self._since
-        self._lead_in()
-        seconds = self._run(epochs)
-        return {
-            "seconds": seconds,
-            "epochs": self.epochs,
-            "memory": memory(),
-            "idle": idle / waited if waited > 1 else 0.0,  # after less, it is bookkeeping
-        }
+        """Run so many whole epochs, and say how long they took; nothing else, so as to stop soon.
+
+        A contender whose iterator lasts has some batches ready by then: they are taken untimed.
+        """
+        if getattr(self.contender, "lasts", False):
+            for _ in itertools.islice(self.contender.epoch(), AHEAD):
+                pass
+        return {"seconds": self._run(epochs)}
 
     def last(self) -> dict[str, Any]:
         """Check bits and pairs, with contenders of their own on some of the files.
 
         A sample is given the same file twice: it must come out as two equal images.
         """
+        answer = {"memory": memory(), "epochs": self.epochs}
         few = dataclasses.replace(self.case, share=4 * self.case.share)
         if self.entry.bits:
             from benchmark.contenders import textbook
@@ -89,28 +88,17 @@ class Work:
             twin = dataclasses.replace(few, folders=few.folders[:1] * 2)
             for images, _ in itertools.islice(self.entry.load()(twin).epoch(), 2):
                 check_pair(*(np.asarray(image) for image in images))
-        return {}
+        return answer
 
     def answer(self, question: dict[str, Any]) -> dict[str, Any]:
         """Answer one question; an error is an answer too."""
         try:
             asked: dict[str, Callable[..., dict[str, Any]]]
             asked = {"prove": self.prove, "round": self.round, "last": self.last}
-            found = asked[question.pop("do")](**question)
-            self._rest()
-            return found
+            return asked[question.pop("do")](**question)
         except Exception as error:
             print(f"{type(error).__name__}: {error}", file=sys.stderr)
             return {"error": one_line(error)}
-
-    def _lead_in(self) -> None:
-        """Let a contender that worked ahead while it waited use that up, untimed."""
-        if getattr(self.contender, "lead_in", False):
-            self._run(1)
-
-    def _rest(self) -> None:
-        """Note what has been used so far: from now on this process should use nothing."""
-        self._used, self._since = cpu_seconds(), time.perf_counter()
 
     def _run(self, epochs: int) -> float:
         rows = 0
@@ -126,30 +114,14 @@ class Work:
         return seconds
 
 
-def family() -> list[psutil.Process]:
-    """Return this process and all that it started, and they, and so on."""
-    this = psutil.Process()
-    return [this, *this.children(recursive=True)]
-
-
-def cpu_seconds() -> float:
-    """Return the processor time that this process and those below it have used."""
-    used = 0.0
-    for process in family():
-        with contextlib.suppress(psutil.Error):
-            times = process.cpu_times()
-            used += times.user + times.system
-    return used
-
-
 def memory() -> int:
     """Return the peak resident memory of this process, and what those below it add, in bytes.
 
     Pages that a process shares with the one that it was split off from count once.
     """
-    this, *below = family()
+    this = psutil.Process()
     total = peak(this)
-    for process in below:
+    for process in this.children(recursive=True):
         with contextlib.suppress(psutil.Error):
             total += process.memory_full_info().uss
     return total

@@ -302,7 +302,6 @@ def results() -> pd.DataFrame:
             "first_memory": 100_000_000,
             "last_memory": 101_000_000,
             "epochs": 12,
-            "idle": 0.01,
         } | more
 
     tables = []
@@ -310,7 +309,7 @@ def results() -> pd.DataFrame:
         lines = [
             line("plan", 6.25, 0.8, bits="equal"),
             line("textbook", 1, 0.1),
-            line("grain", 5, 0.6, idle=0.5),
+            line("grain", 5, 0.6),
             line("tf-graph", 4, 0.5),
             line(LIMITS[source], 8, None),
             {"contender": "pytorch", "refused": "it dropped a row"},
@@ -331,7 +330,6 @@ def test_the_table_says_what_was_measured_from_slow_to_fast() -> None:
     assert cells[-5:] == ["100", "→", "101", "(12", "epochs)"]
     assert f"Best alternative: {CONTENDERS['grain'].title}, 5.0 × the textbook" in text
     assert f"Refused: {CONTENDERS['pytorch'].title}: it dropped a row" in text
-    assert f"Note: {CONTENDERS['grain'].title} used 50% of a core while it waited." in text
 
 
 def test_the_report_is_rendered_from_the_tables_alone(tmp_path: Path) -> None:
@@ -395,6 +393,17 @@ def test_a_contender_that_cannot_be_loaded_says_why_in_one_line(case: Case, tmp_
         limit.answer()
         with pytest.raises(processes.ContenderError, match=r"round.* unexpected .*'laps'"):
             limit.ask(do="round", laps=1)
+
+
+def test_a_process_that_is_not_asked_is_paused(case: Case, tmp_path: Path) -> None:
+    with processes.Processes() as started:
+        process = started.start("warp", case, tmp_path)
+        process.answer()
+        asked = psutil.Process(process._popen.pid)
+        assert asked.status() == psutil.STATUS_STOPPED
+        assert process.ask(do="round", epochs=1)["seconds"] > 0
+        assert asked.status() == psutil.STATUS_STOPPED
+    assert not asked.is_running()
 
 
 def test_leaving_the_block_leaves_no_process(case: Case, tmp_path: Path) -> None:

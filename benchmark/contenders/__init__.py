@@ -2,8 +2,8 @@
 
 A contender is a class that takes a `Case` and has a method ``epoch()``, which returns an iterator
 over one epoch's batches: ``(images, rows)``, a tuple with one array for each image of a sample and
-the rows' numbers, arrays or tensors of whatever library it is made with. Where it works ahead of
-the next epoch, ``lead_in = True`` has an untimed epoch run before each timed round.
+the rows' numbers, arrays or tensors of whatever library it is made with. One whose iterator goes on
+from epoch to epoch says so with ``lasts = True``.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ class GrainInFit(Grain):
     lasts for all epochs, as with ``steps_per_epoch``.
     """
 
-    lead_in = True
+    lasts = True
 
     def __init__(self, case: Case) -> None:
         super().__init__(case)

@@ -73,7 +73,7 @@ class PlanAndWorkers:
     One iterator lasts for all epochs, as ``fit`` takes it with ``steps_per_epoch``.
     """
 
-    lead_in = True
+    lasts = True
 
     def __init__(self, case: Case) -> None:
         images = {str(n): Images(paths, case.shape) for n, paths in enumerate(case.paths)}
