@@ -158,7 +158,8 @@ def show_batch(
             if leaf.ndim == 4:
                 _frame(axes)
             axes.tick_params(labelleft=axes is axes_row[0], labelsize=8)
-        axes_row[0].set_ylabel(_short(path), rotation=0, ha="right", va="center")
+        pad = 10 if path in bars else 4
+        axes_row[0].set_ylabel(_short(path), rotation=0, ha="right", va="center", labelpad=pad)
     for names in labels.values():
         for axes, name in zip(grid[0], names, strict=False):
             axes.set_title("\n".join(filter(None, [axes.get_title(), name])))

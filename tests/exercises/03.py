@@ -1,5 +1,7 @@
 """Two wrong answers to each exercise of lesson 03, and a part of what its check says."""
 
+BEFORE = ["cell-03"]
+
 WRONG = {
     "03.1": [
         (

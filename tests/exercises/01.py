@@ -1,5 +1,7 @@
 """Two wrong answers to each exercise of lesson 01, and a part of what its check says."""
 
+BEFORE = ["cell-03", "cell-23", "cell-27d", "cell-41"]
+
 WRONG = {
     "01.1": [
         (

@@ -1,5 +1,7 @@
 """Two wrong answers to each exercise of lesson 00, and a part of what its check says."""
 
+BEFORE = ["cell-03", "cell-06", "cell-09", "cell-11", "cell-12"]
+
 WRONG = {
     "00.1": [
         ('roughest = "snow_ice"', "expected the largest mean, found that of 'snow_ice'"),
