@@ -3,7 +3,7 @@
 TensorFlow wraps one useful line in sixty: node names, a trace of its own source, the C++ call.
 Lessons that provoke an error print it through `shown`.
 
-The lesson that builds it: 00 Meet the data.
+The lesson that builds it: 01 Tuple inputs.
 """
 
 from __future__ import annotations

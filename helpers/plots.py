@@ -26,6 +26,7 @@ __all__ = [
     "show_batch",
     "show_chain",
     "show_contact_sheet",
+    "show_history",
     "show_map",
     "show_montage",
     "show_outlines",
@@ -74,6 +75,9 @@ ROLE_COLOURS: dict[str, str] = {
     "element": "#009E73",
 }
 
+# For curves.
+_LINE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")
+
 
 def show_batch(
     batch: Any,
@@ -82,6 +86,7 @@ def show_batch(
     class_names: Sequence[str] = tiles.CLASS_NAMES,
     title: str = "",
     print_structure: bool = True,
+    bar_names: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
     """Plot the first samples of a batch of any structure, and print the structure.
 
@@ -101,11 +106,15 @@ def show_batch(
         What to see in the figure.
     print_structure : bool
         False leaves the text out.
+    bar_names : mapping of str to sequence of str, optional
+        Path of a leaf, or its last key -> the names of its numbers. The bars then lie, and the
+        names stand beside them.
 
     Raises
     ------
     ValueError
-        If the batch holds no array with samples.
+        If the batch holds no array with samples, or `bar_names` has not as many names as a leaf
+        has numbers.
 
     Examples
     --------
@@ -123,7 +132,10 @@ def show_batch(
     labels = {path: names for path, leaf in shown if (names := _labels(leaf, class_names))}
     rows = [(path, leaf) for path, leaf in shown if path not in labels] or shown
     samples = min(samples, *(len(leaf) for _, leaf in shown))
-    heights = [1.0 if leaf.ndim == 4 else 0.6 for _, leaf in rows]
+    bars = _bar_names(bar_names or {}, rows)
+    heights = [
+        1.0 if leaf.ndim == 4 else max(0.6, 0.11 * len(bars.get(path, ()))) for path, leaf in rows
+    ]
     fig, grid = plt.subplots(
         len(rows),
         samples,
@@ -135,12 +147,16 @@ def show_batch(
     for axes_row, (path, leaf) in zip(grid, rows, strict=True):
         limits = _limits(leaf)
         for axes, value in zip(axes_row, leaf[:samples], strict=True):
-            _plot_leaf(axes, value, limits, ROLE_COLOURS[_role(path)])
-            axes.set(xticks=[])
+            if path in bars:
+                _plot_named_bars(axes, value, bars[path], limits, ROLE_COLOURS[_role(path)])
+            else:
+                _plot_leaf(axes, value, limits, ROLE_COLOURS[_role(path)])
+                axes.set(xticks=[])
             if leaf.ndim == 4:
-                axes.spines[:].set_visible(False)
+                _frame(axes)
             axes.tick_params(labelleft=axes is axes_row[0], labelsize=8)
-        axes_row[0].set_ylabel(_short(path), rotation=0, ha="right", va="center")
+        pad = 10 if path in bars else 4
+        axes_row[0].set_ylabel(_short(path), rotation=0, ha="right", va="center", labelpad=pad)
     for names in labels.values():
         for axes, name in zip(grid[0], names, strict=False):
             axes.set_title("\n".join(filter(None, [axes.get_title(), name])))
@@ -259,6 +275,55 @@ def show_map(colour_by: str = "class", *, images: bool = True) -> None:
     plt.show()
 
 
+def show_history(
+    histories: Mapping[str, Mapping[str, Sequence[float]]],
+    *,
+    names: Sequence[str] = ("loss",),
+    title: str = "",
+) -> None:
+    """Plot learning curves: training dashed, validation solid, a panel for each loss or metric.
+
+    Parameters
+    ----------
+    histories : mapping of str to mapping
+        Name of a training -> the ``history`` of what ``fit`` returned.
+    names : sequence of str
+        Which losses and metrics, without ``val_``.
+    title : str
+        What to see in the figure.
+
+    Raises
+    ------
+    ValueError
+        If a history has no loss or metric of such a name.
+
+    Examples
+    --------
+    >>> show_history({"one input": {"loss": [2.0, 1.5], "val_loss": [2.1, 1.7]}})
+    """
+    for label, history in histories.items():
+        for name in names:
+            if name not in history:
+                raise ValueError(f"{label}: expected some of {sorted(history)}, found {name!r}")
+    fig, grid = plt.subplots(
+        1, len(names), figsize=(3.4 * len(names) + 2.2, 2.8), squeeze=False, layout="constrained"
+    )
+    for axes, name in zip(grid[0], names, strict=True):
+        for colour, (label, history) in zip(_LINE_COLOURS, histories.items(), strict=False):
+            epochs = range(1, len(history[name]) + 1)
+            prefix = f"{label}, " if len(histories) > 1 else ""
+            axes.plot(epochs, history[name], "--", color=colour, label=f"{prefix}training")
+            if f"val_{name}" in history:
+                validation = history[f"val_{name}"]
+                axes.plot(epochs, validation, "o-", color=colour, label=f"{prefix}validation")
+        axes.set(xlabel="epoch", title=name, xticks=epochs, ylim=(0, None))
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    fig.legend(handles, labels, loc="outside right center", frameon=False)
+    if title:
+        fig.suptitle(title)
+    plt.show()
+
+
 def show_contact_sheet(
     sheet: Mapping[str, Mapping[Any, np.ndarray]], *, columns: int = 3, title: str = ""
 ) -> None:
@@ -286,9 +351,9 @@ def show_contact_sheet(
     fig = plt.figure(figsize=(1.15 * strengths * columns, 1.75 * lines + 0.4), layout="constrained")
     blocks = fig.subfigures(lines, columns, squeeze=False)
     for block, (option, images) in zip(blocks.flat, sheet.items(), strict=False):
-        block.suptitle(option, fontsize=10)
+        block.suptitle(option, fontsize=10, x=len(images) / strengths / 2)  # over its own images
         places = block.subplots(1, strengths, squeeze=False)[0]
-        for axes in places:
+        for axes in places[len(images) :]:
             axes.axis("off")
         for axes, (strength, image) in zip(places, images.items(), strict=False):
             low, high = float(image.min()), float(image.max())
@@ -297,6 +362,7 @@ def show_contact_sheet(
             limits = (0, 255) if as_it_is else (low, high)
             axes.imshow(np.clip(_scaled(image, limits), 0, 1))
             axes.set_title(f"{strength}{note}", fontsize=8)
+            _frame(axes)
     if title:
         fig.suptitle(title)
     plt.show()
@@ -346,8 +412,7 @@ def show_outlines(
             largest = np.bincount(mask.ravel().astype(int)).argmax()
             axes.contour(centres, centres, mask == largest, [0.5], colors="white", linewidths=2.5)
             axes.contour(centres, centres, mask == largest, [0.5], colors="#D55E00", linewidths=1.2)
-            axes.set(xticks=[], yticks=[])
-            axes.spines[:].set_visible(False)
+            _frame(axes)
         axes_row[0].set_ylabel(name, rotation=0, ha="right", va="center")
     if title:
         fig.suptitle(title)
@@ -380,11 +445,12 @@ def show_montage(
         layout="constrained",
     )  # fmt: skip
     limits = _limits(images)
-    for axes in grid.flat:
+    for axes in grid.flat[len(images) :]:
         axes.axis("off")
     for axes, image, name in zip(grid.flat, images, names, strict=False):
         axes.imshow(_scaled(image, limits))
         axes.set_title(name, fontsize=8)
+        _frame(axes)
     if title:
         fig.suptitle(title)
     plt.show()
@@ -418,6 +484,12 @@ def show_values(batches: Mapping[str, np.ndarray], classes: Sequence[str]) -> No
     right.invert_yaxis()
     right.set(xlabel="samples", title="Classes")
     plt.show()
+
+
+def _frame(axes: Axes) -> None:
+    """Put a thin frame around an image, so that snow on a white page has an edge."""
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set(visible=True, color="#999999", linewidth=0.6)
 
 
 def _labels(leaf: np.ndarray, class_names: Sequence[str]) -> list[str]:
@@ -472,6 +544,34 @@ def _plot_leaf(axes: Axes, value: np.ndarray, limits: tuple[float, float], colou
         axes.axhline(0, color="#888888", linewidth=0.5)
         return
     axes.set(yticks=[])
+
+
+def _bar_names(
+    names: Mapping[str, Sequence[str]], rows: Sequence[tuple[str, np.ndarray]]
+) -> dict[str, Sequence[str]]:
+    """Return the names of bars by the path of their leaf."""
+    found = {}
+    for path, leaf in rows:
+        own = names.get(path, names.get(_short(path)))
+        if own is not None and leaf.shape[1:] != (len(own),):
+            raise ValueError(
+                f"bar_names: expected a name for each number of {path}, which has shape "
+                f"{leaf.shape}, found {len(own)}"
+            )
+        if own is not None:
+            found[path] = own
+    return found
+
+
+def _plot_named_bars(
+    axes: Axes, value: np.ndarray, names: Sequence[str], limits: tuple[float, float], colour: str
+) -> None:
+    low, high = limits
+    margin = 0.05 * (high - low or 1)
+    axes.barh(range(len(names)), value, color=colour)
+    axes.set(yticks=range(len(names)), yticklabels=names, xlim=(low - margin, high + margin))
+    axes.invert_yaxis()
+    axes.axvline(0, color="#888888", linewidth=0.5)
 
 
 def _role(path: str) -> str:

@@ -39,8 +39,9 @@ def missing_parts(name):
     wrong = [tags for heading, _, tags in sections if heading.startswith("What goes wrong")]
     summary = next((text for heading, text, _ in sections if heading == "Summary"), "")
     exercises = [section for section in sections if section[0] == "Exercises"]
-    asked = sum(len(re.findall(r"^\d+\. ", text, re.MULTILINE)) for _, text, _ in exercises)
-    solved = sum(checks.SOLUTION in tags for _, _, cells in exercises for tags in cells)
+    asked = sum(len(re.findall(r"^\*\*\d+\.\*\* ", text, re.MULTILINE)) for _, text, _ in exercises)
+    folded = "".join(text for _, text, _ in exercises)
+    tags = [tag for _, _, cells in exercises for tags in cells for tag in tags]
     parts = {
         f"a title that begins with {number}": top[0].startswith(f"{number} "),
         "one sentence of what you can do": "**After this lesson** " in top[1],
@@ -49,7 +50,11 @@ def missing_parts(name):
         "an error, live": any(checks.RAISES in tags for cells in wrong for tags in cells),
         "a summary of three lines": len(re.findall(r"^- ", summary, re.MULTILINE)) == 3,
         "two or three exercises": 2 <= asked <= 3,
-        "a solution for each": solved >= asked,
+        "a starter cell for each": tags.count("starter") == asked,
+        "a check for each": tags.count("check") == asked,
+        "a hint for each, folded": folded.count("<details><summary>Hint</summary>") == asked,
+        "a solution for each, folded": folded.count("<details><summary>Solution</summary>")
+        == asked,
     }
     return [part for part, there in parts.items() if not there]
 

@@ -207,6 +207,33 @@ def test_a_montage_has_every_picture_with_its_name():
     assert np.allclose(shown[3].images[0].get_array() * 255, IMAGERY[3] * 255)
 
 
+def test_snow_on_a_white_page_has_an_edge():
+    snow = np.ones((2, 64, 64, 3), "float32")
+    sheet = {"brightness": {1: snow[0] * 255}, "flip": {1: snow[0] * 255, 2: snow[0] * 255}}
+    for plot in (
+        lambda: plots.show_batch({"imagery": snow}, print_structure=False),
+        lambda: plots.show_montage(snow, ["a", "b"]),
+        lambda: plots.show_outlines({"imagery": snow}, COVER[:2]),
+        lambda: plots.show_contact_sheet(sheet),
+    ):
+        plot()
+        framed = [axes for axes in plt.gcf().axes if axes.images]
+        assert framed
+        assert all(spine.get_visible() for axes in framed for spine in axes.spines.values())
+        assert not any(len(axes.get_xticks()) for axes in framed)
+
+
+def test_the_name_of_an_option_stands_over_its_own_images():
+    sheet = {
+        "many": dict.fromkeys(range(4), IMAGERY[0]),
+        "few": dict.fromkeys(range(2), IMAGERY[0]),
+    }
+    plots.show_contact_sheet(sheet, columns=1)
+    many, few = plt.gcf().subfigs
+    assert [block.get_suptitle() for block in (many, few)] == ["many", "few"]
+    assert [block._suptitle.get_position()[0] for block in (many, few)] == [0.5, 0.25]
+
+
 def test_values_and_classes_are_counted():
     plots.show_values({"one": IMAGERY, "other": IMAGERY / 2}, ["water", "water", "forest"])
     left, right = plt.gcf().axes
@@ -216,3 +243,35 @@ def test_values_and_classes_are_counted():
         assert np.isclose(shown.values.sum(), 1)
     widths = dict(zip(tiles.CLASS_NAMES, (bar.get_width() for bar in right.patches), strict=True))
     assert (widths["water"], widths["forest"], widths["barren"]) == (2, 1, 0)
+
+
+def test_bars_have_their_names_beside_them_once():
+    batch = ({"imagery": IMAGERY, "site": SITE}, LABELS)
+    fig = drawn(batch, samples=3, bar_names={"site": tiles.SITE})
+    first, second = fig.axes[3:5]
+    assert [label.get_text() for label in first.get_yticklabels()] == list(tiles.SITE)
+    assert [bar.get_width() for bar in second.patches] == SITE[1].tolist()
+    assert first.yaxis_inverted()  # the first name is on top
+    assert not any(label.get_visible() for label in second.get_yticklabels())
+    assert [axes.get_ylabel() for axes in fig.axes if axes.get_ylabel()] == ["imagery", "site"]
+    plain = drawn(batch, samples=3, bar_names={"inputs['site']": tiles.SITE})
+    assert len(plain.axes[3].get_yticklabels()) == 5
+
+
+def test_bars_with_another_number_of_names_are_refused():
+    with pytest.raises(ValueError, match=r"a name for each number of inputs.*\(4, 5\), found 2"):
+        plots.show_batch(({"site": SITE}, LABELS), bar_names={"site": ["one", "two"]})
+
+
+def test_learning_curves_are_told_apart():
+    one = {"loss": [2.0, 1.5], "val_loss": [2.1, 1.7], "mae": [0.3, 0.2]}
+    plots.show_history({"a": one, "b": {**one, "loss": [1.0, 0.5]}}, names=["loss", "mae"])
+    loss, mae = plt.gcf().axes
+    lines = {line.get_label(): line for line in loss.lines}
+    assert list(lines) == ["a, training", "a, validation", "b, training", "b, validation"]
+    assert lines["b, training"].get_ydata().tolist() == [1.0, 0.5]
+    assert lines["a, validation"].get_xdata().tolist() == [1, 2]
+    assert len({(line.get_color(), line.get_linestyle()) for line in loss.lines}) == 4
+    assert len(mae.lines) == 2
+    with pytest.raises(ValueError, match="b: expected some of .*'loss'.*, found 'accuracy'"):
+        plots.show_history({"b": one}, names=["accuracy"])

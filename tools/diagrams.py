@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from matplotlib.patches import FancyBboxPatch, Patch
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "notebooks" / "images"
@@ -23,7 +23,23 @@ ALTERNATIVES = {
         "and model take turns. In the second, 80 ms, the generator goes on while the model trains. "
         "In the third, 48 ms, the generator only plans the batches, two workers make them, and the "
         "model hardly waits."
-    )
+    ),
+    "tuple_inputs.png": (
+        "Three sources on the left, the folder imagery/train, the folder relief/train and the "
+        "columns spectral of tiles.csv, lead by arrows to one generator of batches ((imagery, "
+        "relief, spectral), land_cover). An arrow leads on to a tf.data.Dataset, made by "
+        "from_generator, and from there to a model with three branches and one head."
+    ),
+    "separate_generators.png": (
+        "One flow, which shuffles and augments, gives two things: imagery and rows. From the rows, "
+        "arrows lead to spectral[rows], land_cover[rows] and composition[rows]. Imagery and these "
+        "three meet in one batch: ((imagery, spectral), (land_cover, composition))."
+    ),
+    "dict_datasets.png": (
+        "On the left the inputs 'imagery', of shape (None, 64, 64, 3), and 'site', (None, 5). "
+        "Arrows lead from both to the model in the middle, and from the model to the targets "
+        "'land_cover', (None, 8), and 'composition', (None, 2), on the right."
+    ),
 }
 
 # What a batch costs, in milliseconds, and Okabe and Ito's colours, which colour-blind people too
@@ -105,13 +121,118 @@ def timelines() -> Figure:
     return fig
 
 
+class Box(NamedTuple):
+    """A frame of a chart: the middle of its left edge, its width, and what it says."""
+
+    x: float
+    y: float
+    width: float
+    text: str
+    role: str = "data"
+
+
+# Frames by what they stand for: what a generator reads, inputs, targets, what is built.
+ROLES = {"data": "#666666", "inputs": "#0072B2", "targets": "#D55E00", "built": "#009E73"}
+HALF = 0.34  # half the height of a frame, in inches
+
+
+def chart(boxes: dict[str, Box], arrows: list[tuple[str, str]]) -> Figure:
+    """Plot frames, and arrows from the right edge of one to the left edge of another.
+
+    A chart is as large as its frames: one unit is an inch.
+    """
+    width = max(box.x + box.width for box in boxes.values()) + 0.1
+    top, bottom = (pick(box.y for box in boxes.values()) for pick in (max, min))
+    fig = plt.figure(figsize=(width + 0.1, top - bottom + 2 * HALF + 0.2))
+    axes = fig.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(-0.1, width), ylim=(bottom - HALF - 0.1, top + HALF + 0.1))
+    axes.axis("off")
+    for box in boxes.values():
+        colour = ROLES[box.role]
+        frame = FancyBboxPatch(
+            (box.x, box.y - HALF + 0.05), box.width, 2 * HALF - 0.1, boxstyle="round,pad=0.04",
+            facecolor=colour + "22", edgecolor=colour, linewidth=1.5,
+        )  # fmt: skip
+        axes.add_patch(frame)
+        axes.text(box.x + box.width / 2, box.y, box.text, ha="center", va="center", fontsize=10)
+    for start, end in arrows:
+        one, other = boxes[start], boxes[end]
+        axes.annotate(
+            "",
+            (other.x - 0.05, other.y),
+            (one.x + one.width + 0.05, one.y),
+            arrowprops={"arrowstyle": "->", "color": "#333333", "lw": 1.3, "shrinkA": 0},
+        )
+    return fig
+
+
+def tuple_inputs() -> Figure:
+    """Plot how two folders and a table come to one model."""
+    boxes = {
+        "imagery": Box(0, 1.7, 1.6, "folder\nimagery/train"),
+        "relief": Box(0, 0.85, 1.6, "folder\nrelief/train"),
+        "table": Box(0, 0, 1.6, "table tiles.csv\nspectral"),
+        "generator": Box(
+            2.2, 0.85, 2.5,
+            "generator of batches\n((imagery, relief, spectral),\nland_cover)",
+            "inputs",
+        ),
+        "dataset": Box(5.3, 0.85, 1.5, "tf.data.Dataset\nfrom_generator", "built"),
+        "model": Box(7.4, 0.85, 1.5, "model: 3 branches,\n1 head", "built"),
+    }  # fmt: skip
+    arrows = [(name, "generator") for name in ("imagery", "relief", "table")]
+    return chart(boxes, [*arrows, ("generator", "dataset"), ("dataset", "model")])
+
+
+def separate_generators() -> Figure:
+    """Plot how every stream follows the rows of one flow."""
+    boxes = {
+        "flow": Box(0, 1.7, 1.7, "one flow\nshuffles, augments"),
+        "images": Box(4.1, 2.55, 1.7, "imagery", "inputs"),
+        "rows": Box(2.3, 0.85, 0.9, "rows"),
+        "spectral": Box(4.1, 1.7, 1.7, "spectral[rows]", "inputs"),
+        "land_cover": Box(4.1, 0.85, 1.7, "land_cover[rows]", "targets"),
+        "composition": Box(4.1, 0, 1.7, "composition[rows]", "targets"),
+        "batch": Box(
+            6.5, 1.3, 2.3, "batch\n((imagery, spectral),\n(land_cover, composition))", "built"
+        ),
+    }  # fmt: skip
+    looked_up = ["spectral", "land_cover", "composition"]
+    arrows = [("flow", "images"), ("flow", "rows"), ("images", "batch")]
+    arrows += [("rows", name) for name in looked_up] + [(name, "batch") for name in looked_up]
+    return chart(boxes, arrows)
+
+
+def dict_datasets() -> Figure:
+    """Plot a model whose inputs and outputs have names."""
+    boxes = {
+        "imagery": Box(0, 0.85, 2.1, "input 'imagery'\n(None, 64, 64, 3)", "inputs"),
+        "site": Box(0, 0, 2.1, "input 'site'\n(None, 5)", "inputs"),
+        "model": Box(3.0, 0.425, 1.4, "model", "built"),
+        "land_cover": Box(5.3, 0.85, 2.1, "target 'land_cover'\n(None, 8)", "targets"),
+        "composition": Box(5.3, 0, 2.1, "target 'composition'\n(None, 2)", "targets"),
+    }
+    arrows = [("imagery", "model"), ("site", "model")]
+    return chart(boxes, [*arrows, ("model", "land_cover"), ("model", "composition")])
+
+
+DIAGRAMS = {
+    "timelines.png": timelines,
+    "tuple_inputs.png": tuple_inputs,
+    "separate_generators.png": separate_generators,
+    "dict_datasets.png": dict_datasets,
+}
+
+
 def write(folder: Path = FOLDER) -> list[Path]:
     """Write every diagram to a folder; return the paths."""
     folder.mkdir(exist_ok=True)
     paths = []
-    for name, plot in {"timelines.png": timelines}.items():
+    for name, plot in DIAGRAMS.items():
         paths.append(folder / name)
-        plot().savefig(paths[-1], dpi=80, metadata={"Software": None})
+        plot().savefig(
+            paths[-1], dpi=80 if name == "timelines.png" else 110, metadata={"Software": None}
+        )
         plt.close("all")
     return paths
 
