@@ -141,7 +141,7 @@ def show_batch(
             _plot_leaf(axes, value, limits, ROLE_COLOURS[_role(path)])
             axes.set(xticks=[])
             if leaf.ndim == 4:
-                axes.spines[:].set_visible(False)
+                _frame(axes)
             axes.tick_params(labelleft=axes is axes_row[0], labelsize=8)
         axes_row[0].set_ylabel(_short(path), rotation=0, ha="right", va="center")
     for names in labels.values():
@@ -289,9 +289,9 @@ def show_contact_sheet(
     fig = plt.figure(figsize=(1.15 * strengths * columns, 1.75 * lines + 0.4), layout="constrained")
     blocks = fig.subfigures(lines, columns, squeeze=False)
     for block, (option, images) in zip(blocks.flat, sheet.items(), strict=False):
-        block.suptitle(option, fontsize=10)
+        block.suptitle(option, fontsize=10, x=len(images) / strengths / 2)  # over its own images
         places = block.subplots(1, strengths, squeeze=False)[0]
-        for axes in places:
+        for axes in places[len(images) :]:
             axes.axis("off")
         for axes, (strength, image) in zip(places, images.items(), strict=False):
             low, high = float(image.min()), float(image.max())
@@ -300,6 +300,7 @@ def show_contact_sheet(
             limits = (0, 255) if as_it_is else (low, high)
             axes.imshow(np.clip(_scaled(image, limits), 0, 1))
             axes.set_title(f"{strength}{note}", fontsize=8)
+            _frame(axes)
     if title:
         fig.suptitle(title)
     plt.show()
@@ -349,8 +350,7 @@ def show_outlines(
             largest = np.bincount(mask.ravel().astype(int)).argmax()
             axes.contour(centres, centres, mask == largest, [0.5], colors="white", linewidths=2.5)
             axes.contour(centres, centres, mask == largest, [0.5], colors="#D55E00", linewidths=1.2)
-            axes.set(xticks=[], yticks=[])
-            axes.spines[:].set_visible(False)
+            _frame(axes)
         axes_row[0].set_ylabel(name, rotation=0, ha="right", va="center")
     if title:
         fig.suptitle(title)
@@ -383,11 +383,12 @@ def show_montage(
         layout="constrained",
     )  # fmt: skip
     limits = _limits(images)
-    for axes in grid.flat:
+    for axes in grid.flat[len(images) :]:
         axes.axis("off")
     for axes, image, name in zip(grid.flat, images, names, strict=False):
         axes.imshow(_scaled(image, limits))
         axes.set_title(name, fontsize=8)
+        _frame(axes)
     if title:
         fig.suptitle(title)
     plt.show()
@@ -421,6 +422,12 @@ def show_values(batches: Mapping[str, np.ndarray], classes: Sequence[str]) -> No
     right.invert_yaxis()
     right.set(xlabel="samples", title="Classes")
     plt.show()
+
+
+def _frame(axes: Axes) -> None:
+    """Put a thin frame around an image, so that snow on a white page has an edge."""
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set(visible=True, color="#999999", linewidth=0.6)
 
 
 def _labels(leaf: np.ndarray, class_names: Sequence[str]) -> list[str]:

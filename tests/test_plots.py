@@ -207,6 +207,33 @@ def test_a_montage_has_every_picture_with_its_name():
     assert np.allclose(shown[3].images[0].get_array() * 255, IMAGERY[3] * 255)
 
 
+def test_snow_on_a_white_page_has_an_edge():
+    snow = np.ones((2, 64, 64, 3), "float32")
+    sheet = {"brightness": {1: snow[0] * 255}, "flip": {1: snow[0] * 255, 2: snow[0] * 255}}
+    for plot in (
+        lambda: plots.show_batch({"imagery": snow}, print_structure=False),
+        lambda: plots.show_montage(snow, ["a", "b"]),
+        lambda: plots.show_outlines({"imagery": snow}, COVER[:2]),
+        lambda: plots.show_contact_sheet(sheet),
+    ):
+        plot()
+        framed = [axes for axes in plt.gcf().axes if axes.images]
+        assert framed
+        assert all(spine.get_visible() for axes in framed for spine in axes.spines.values())
+        assert not any(len(axes.get_xticks()) for axes in framed)
+
+
+def test_the_name_of_an_option_stands_over_its_own_images():
+    sheet = {
+        "many": dict.fromkeys(range(4), IMAGERY[0]),
+        "few": dict.fromkeys(range(2), IMAGERY[0]),
+    }
+    plots.show_contact_sheet(sheet, columns=1)
+    many, few = plt.gcf().subfigs
+    assert [block.get_suptitle() for block in (many, few)] == ["many", "few"]
+    assert [block._suptitle.get_position()[0] for block in (many, few)] == [0.5, 0.25]
+
+
 def test_values_and_classes_are_counted():
     plots.show_values({"one": IMAGERY, "other": IMAGERY / 2}, ["water", "water", "forest"])
     left, right = plt.gcf().axes
