@@ -170,7 +170,7 @@ def options(values: Mapping[str, Any]) -> dict[str, Any]:
 def _control(name: str, value: Any) -> Any:
     """Make a control with its name at the left."""
     look = {"style": {"description_width": "140px"}, "layout": {"width": "320px"}}
-    label = "brightness_range 1 ±" if name == "brightness" else name
+    label = "brightness 1 ±" if name == "brightness" else name
     if isinstance(value, bool):
         return widgets.Checkbox(description=label, value=value, **look)
     if isinstance(value, str):

@@ -422,6 +422,8 @@ browser_path, lab, page = jupyterlab.browser_path, jupyterlab.lab, jupyterlab.pa
 
 # The picture beside the sliders, once the browser has decoded it.
 PICTURE = jupyterlab.OPEN + ".jp-OutputArea-output img"
+CONTROLS = ".jp-OutputArea-output .widget-vbox"
+SCREEN = {"width": 1366, "height": 768}  # a small laptop's
 READOUT = jupyterlab.OPEN + ".widget-slider:has-text('rotation_range') .widget-readout"
 
 
@@ -438,6 +440,7 @@ def test_a_reader_moves_a_slider(lesson, lab, page):
     name = jupyterlab.LESSONS[0]
     (lab.place / "notebooks" / "explorer.ipynb").write_bytes(lesson.read_bytes())
     try:
+        page.set_viewport_size(SCREEN)
         page.goto(lab.address.replace(name, "explorer.ipynb"), timeout=60_000)
         page.locator(PICTURE).wait_for()
         stored = picture_shown(page)
@@ -447,6 +450,13 @@ def test_a_reader_moves_a_slider(lesson, lab, page):
         assert page.get_by_text("Error displaying widget").count() == 0
         first = picture_shown(page)
         assert first.shape == stored.shape
+        controls, figure = (
+            page.locator(place).bounding_box() for place in (jupyterlab.OPEN + CONTROLS, PICTURE)
+        )
+        assert controls["x"] + controls["width"] <= figure["x"]  # beside, not below
+        assert figure["x"] + figure["width"] <= SCREEN["width"]
+        assert max(box["y"] + box["height"] for box in (controls, figure)) <= SCREEN["height"]
+        assert min(box["y"] for box in (controls, figure)) >= 0
         assert np.abs(first - stored).max() < 30
         readout = page.locator(READOUT)
         readout.fill("90")
