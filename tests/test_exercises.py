@@ -1,0 +1,74 @@
+"""Exercises: the solution in the lesson is right, each wrong answer is told what is wrong with it.
+
+The wrong answers stand in tests/exercises/NN.py, with words of what the check must say.
+"""
+
+import json
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+WRONG = {
+    path.stem: runpy.run_path(str(path))["WRONG"]
+    for path in sorted((ROOT / "tests" / "exercises").glob("[0-9]*.py"))
+}
+EXERCISES = [(lesson, name) for lesson, wrong in WRONG.items() for name in wrong]
+
+
+def cells(lesson):
+    texts = [path.read_text(encoding="utf-8") for path in ROOT.glob("notebooks/[0-9]*.ipynb")]
+    (text,) = (text for text in texts if f'exercises.check(\\"{lesson}.1' in text)
+    return json.loads(text)["cells"]
+
+
+def sources(lesson, tag):
+    return ["".join(c["source"]) for c in cells(lesson) if tag in c["metadata"].get("tags", ())]
+
+
+def solutions(lesson):
+    text = "\n".join("".join(c["source"]) for c in cells(lesson) if c["cell_type"] == "markdown")
+    return re.findall(r"<summary>Solution</summary>\n\n```python\n(.*?)```", text, re.DOTALL)
+
+
+def verdict(lesson, name, answer, monkeypatch, capsys):
+    """Run a lesson's imports, an answer and its check, and return what the check prints."""
+    monkeypatch.syspath_prepend(str(ROOT / "notebooks"))
+    first = next("".join(c["source"]) for c in cells(lesson) if c["cell_type"] == "code")
+    check = sources(lesson, "check")[int(name[-1]) - 1]
+    names = {}
+    for code in (first, answer, check):
+        exec(compile(code, f"{lesson}: {name}", "exec"), names)
+    return capsys.readouterr().out.splitlines()[-1]
+
+
+@pytest.mark.parametrize("lesson", WRONG)
+def test_each_exercise_has_all_its_parts(lesson):
+    names = [f'exercises.check("{name}"' for name in WRONG[lesson]]
+    checks = sources(lesson, "check")
+    assert [check.startswith(name) for check, name in zip(checks, names, strict=True)]
+    assert len(sources(lesson, "starter")) == len(solutions(lesson)) == len(checks)
+    assert all(len(wrong) == 2 for wrong in WRONG[lesson].values())
+
+
+@pytest.mark.parametrize(("lesson", "name"), EXERCISES)
+def test_the_solution_is_right(lesson, name, monkeypatch, capsys):
+    solution = solutions(lesson)[int(name[-1]) - 1]
+    assert verdict(lesson, name, solution, monkeypatch, capsys) == f"exercise {name}: right"
+
+
+@pytest.mark.parametrize(("lesson", "name"), EXERCISES)
+def test_the_starter_is_not_begun(lesson, name, monkeypatch, capsys):
+    starter = sources(lesson, "starter")[int(name[-1]) - 1]
+    assert f"exercise {name}: not begun" in verdict(lesson, name, starter, monkeypatch, capsys)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize(("lesson", "name"), EXERCISES)
+def test_a_wrong_answer_is_told_what_is_wrong(lesson, name, number, monkeypatch, capsys):
+    answer, words = WRONG[lesson][name][number]
+    said = verdict(lesson, name, answer, monkeypatch, capsys)
+    assert said.startswith(f"exercise {name}: not yet: ")
+    assert words in said
