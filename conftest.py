@@ -23,6 +23,7 @@ import pytest
 ROOT = Path(__file__).parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tools")]
 
+import lesson_kernels  # noqa: E402
 import notebook_checks as checks  # noqa: E402
 
 # Key under which a report carries its headline, from worker to terminal.
@@ -77,6 +78,7 @@ def is_cell(item: pytest.Item) -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    lesson_kernels.prepare(os.environ, keep_own=False)
     if config.getoption("nbval", False):
         # Left to itself a kernel shows figures in the notebook; kernels inherit this environment.
         os.environ.pop("MPLBACKEND", None)

@@ -22,7 +22,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from helpers import tiles
-from helpers.figures import fingerprint
 from helpers.plots import COVER_COLOURS
 from helpers.transforms import SharedTransforms
 
@@ -331,7 +330,7 @@ class Explorer:
         return {
             _WIDGET: {"version_major": 2, "version_minor": 0, "model_id": self.widget.model_id},
             "image/png": base64.b64encode(self.image.value).decode("ascii"),
-            "text/plain": fingerprint(self.figure),
+            "text/plain": repr(self.figure),
         }
 
 

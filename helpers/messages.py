@@ -1,21 +1,28 @@
 """The lines of a warning or an error that matter.
 
 TensorFlow wraps one useful line in sixty: node names, a trace of its own source, the C++ call.
-Lessons that provoke an error print it through `shown`.
+Lessons that provoke an error print it through `shown`, from lesson 00 on.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
+import os
 import re
+import sys
+import tempfile
 import textwrap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from helpers._startup import filtered_stderr, without_native_messages
+__all__ = ["NATIVE", "essence", "filtered_stderr", "shown"]
 
-__all__ = ["essence", "shown"]
+#: How a message of TensorFlow's native code begins: level, time, thread and source, as in
+#: "I0000 00:00:1795340188.050388    3346 port.cc:153] "; in older builds time, level and source, as
+#: in "2026-11-22 09:36:26.123456: I tensorflow/core/util/port.cc:153] ".
+NATIVE = re.compile(r"(?:[IWE]\d{4} [\d:.]+ +\d+|[\d-]{10} [\d:.]+: [IWE]) ([\w./-]+):\d+\] ")
 
 # What TensorFlow and Keras put around a message.
 _WRAPPING = re.compile(
@@ -62,12 +69,15 @@ def shown() -> Iterator[None]:
     no error, no warning
     """
     error: Exception | None = None
+
+    def before_native(lines: Sequence[str]) -> Iterable[str]:
+        # A native message may go on for any number of lines, so nothing after it can be told from
+        # it. Without an error everything passes.
+        return itertools.takewhile(lambda line: not (error and NATIVE.match(line)), lines)
+
     log = logging.getLogger("tensorflow")
     log.addFilter(_is_no_retracing_advice)
-    with (
-        warnings.catch_warnings(record=True) as caught,
-        filtered_stderr(lambda lines: without_native_messages(lines) if error else lines),
-    ):
+    with warnings.catch_warnings(record=True) as caught, filtered_stderr(before_native):
         warnings.simplefilter("always")
         for hidden in _HIDDEN_BY_DEFAULT:
             warnings.simplefilter("ignore", hidden)
@@ -87,7 +97,7 @@ def _is_no_retracing_advice(record: logging.LogRecord) -> bool:
 
 
 def essence(error: BaseException, limit: int = 400) -> str:
-    r"""Return an error's or a warning's class and message without its wrapping.
+    r"""Return the class and the message of an error or a warning without its wrapping.
 
     Parameters
     ----------
@@ -123,3 +133,55 @@ def essence(error: BaseException, limit: int = 400) -> str:
         break_long_words=False,
         break_on_hyphens=False,
     )
+
+
+@contextlib.contextmanager
+def filtered_stderr(select: Callable[[Sequence[str]], Iterable[str]]) -> Iterator[None]:
+    """Hold back what the block writes to file descriptor 2, then pass on what `select` returns.
+
+    Native code writes there without going through `sys.stderr`. What is held back also comes where
+    the block raises. Where descriptor 2 is closed, or no temporary file can be made, the block
+    runs and nothing is held back.
+
+    Parameters
+    ----------
+    select : callable
+        Takes the lines, each with its end, and returns those to pass on.
+
+    Examples
+    --------
+    >>> with filtered_stderr(lambda lines: [line for line in lines if "port.cc" not in line]):
+    ...     _ = os.write(2, b"I0000 00:00:1.5    7 port.cc:153] oneDNN is on")
+    """
+    _flush(sys.stderr)
+    try:
+        # Before the file is opened: were descriptor 2 closed, the file itself would become it.
+        real = os.dup(2)
+    except OSError:
+        yield
+        return
+    try:
+        held = tempfile.TemporaryFile()  # noqa: SIM115  (closed below, after its last use)
+    except OSError:
+        os.close(real)
+        yield
+        return
+    os.dup2(held.fileno(), 2)
+    try:
+        yield
+    finally:
+        _flush(sys.stderr)
+        os.dup2(real, 2)
+        os.close(real)
+        with held:
+            held.seek(0)
+            lines = [line.decode("utf-8", "surrogateescape") for line in held]
+        rest = "".join(select(lines)).encode("utf-8", "surrogateescape")
+        while rest:
+            rest = rest[os.write(2, rest) :]
+
+
+def _flush(stream: object) -> None:
+    """Flush a stream that may be missing (`pythonw`) or closed."""
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        stream.flush()  # type: ignore[attr-defined]

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
 
 import matplotlib as mpl
 import nbformat
 import numpy as np
 import pytest
+from figures import coarse, fingerprint, thumbnail
 from matplotlib.figure import Figure
 from nbclient import NotebookClient
 
-from helpers.figures import coarse, fingerprint, thumbnail
 
-ROOT = Path(__file__).resolve().parents[1]
-
-
-def picture(seed: int) -> np.ndarray:
-    """Return a smooth picture, (64, 64, 3) between 0 and 1."""
+def photo(seed: int) -> np.ndarray:
+    """Return a smooth image, (64, 64, 3) between 0 and 1."""
     corners = np.random.default_rng(seed).random((2, 2, 3))
     ramp = np.linspace(0, 1, 64)
     weights = np.stack([1 - ramp, ramp])
@@ -28,20 +23,20 @@ def picture(seed: int) -> np.ndarray:
 
 
 def batch(change: Callable[[int, np.ndarray], np.ndarray] = lambda number, image: image) -> Figure:
-    """Draw four pictures side by side, each after a change."""
+    """Draw four images side by side, each after a change."""
     figure = Figure(figsize=(6, 2))
     for number, axes in enumerate(figure.subplots(1, 4)):
-        axes.imshow(change(number, picture(number)))
+        axes.imshow(change(number, photo(number)))
         axes.set_title(f"tile {number}")
         axes.axis("off")
     return figure
 
 
 def mapped(**options: object) -> Figure:
-    """Draw one channel of a picture with a colour map."""
+    """Draw one channel of a image with a colour map."""
     figure = Figure(figsize=(3, 2))
     options = {"cmap": "viridis", "vmin": 0, "vmax": 1} | options
-    figure.colorbar(figure.subplots().imshow(picture(0)[..., 0], **options))
+    figure.colorbar(figure.subplots().imshow(photo(0)[..., 0], **options))
     return figure
 
 
@@ -61,8 +56,8 @@ def chart(
 
 
 def swapped(number: int, image: np.ndarray) -> np.ndarray:
-    """Put the first two pictures in each other's place."""
-    return picture({0: 1, 1: 0}.get(number, number))
+    """Put the first two images in each other's place."""
+    return photo({0: 1, 1: 0}.get(number, number))
 
 
 FAULTS = {
@@ -140,7 +135,7 @@ def test_simple_fractions_are_no_boundary(value):
 
 
 def test_missing_values():
-    image = picture(0)[..., 0]
+    image = photo(0)[..., 0]
     image[:32] = np.nan
     assert thumbnail(image).startswith("--------/--------/")
     figure = Figure()
@@ -162,11 +157,11 @@ def test_masked_and_whole_number_images():
     assert "00000000/20202020/40404040/--------" in text
 
 
-def test_uint8_and_float_pictures_agree():
-    pixels = (picture(0) * 255).astype(np.uint8)
+def test_uint8_and_float_images_agree():
+    pixels = (photo(0) * 255).astype(np.uint8)
     one, other = (
         batch(lambda *_: pixels),
-        batch(lambda *_: pixels / 255),  # the same picture on the other scale
+        batch(lambda *_: pixels / 255),  # the same image on the other scale
     )
     assert fingerprint(one) == fingerprint(other)
 
@@ -185,10 +180,10 @@ def test_diagram():
         assert expected in text
 
 
-def test_thirty_two_pictures_stay_short():
+def test_thirty_two_images_stay_short():
     figure = Figure(figsize=(8, 4))
     for number, axes in enumerate(figure.subplots(4, 8).flat):
-        axes.imshow(picture(number))
+        axes.imshow(photo(number))
         axes.set_title("snow_ice")
         axes.axis("off")
     lines = fingerprint(figure).splitlines()
@@ -207,11 +202,10 @@ def test_long_series_stay_short():
 
 
 def test_in_a_kernel(monkeypatch):
-    """The picture is shown, and its text is the fingerprint; inside other texts it stays short."""
-    monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
+    """The image is shown, and its text is the fingerprint; inside other texts it stays short."""
     monkeypatch.delenv("MPLBACKEND", raising=False)
     cells = [
-        "import helpers\nimport matplotlib.pyplot as plt",
+        "import matplotlib.pyplot as plt",
         "plt.figure(figsize=(2, 1)).subplots().set_title('shown at the end')",
         "figure = plt.figure(figsize=(2, 1))\nfigure.subplots().set_title('shown by name')\n"
         "plt.close()\nfigure",

@@ -126,7 +126,7 @@ def lab(browser_path: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         json.dumps({"@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"}})
     )
     environ = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name != "PYTHONSTARTUP"},
         "JUPYTER_CONFIG_DIR": str(place / "config"),
         "JUPYTER_DATA_DIR": str(place / "data"),
         "JUPYTER_RUNTIME_DIR": str(place / "runtime"),
@@ -232,7 +232,7 @@ def figures(cell: nbformat.NotebookNode) -> int:
 
 
 def faults(stored: list[nbformat.NotebookNode], now: list[nbformat.NotebookNode]) -> list[str]:
-    """Say in a line each which cells raised, were not run, or drew more or fewer figures.
+    """Say in a line each which cells raised, were not run, or show other figures.
 
     Parameters
     ----------
@@ -251,7 +251,9 @@ def faults(stored: list[nbformat.NotebookNode], now: list[nbformat.NotebookNode]
         if new.execution_count is None:
             found.append(f"{name} was not run")
         elif figures(new) != figures(cell):
-            found.append(f"{name} drew {figures(new)} figures, expected {figures(cell)}")
+            found.append(f"{name} shows {figures(new)} figures, expected {figures(cell)}")
+        elif "<Figure size" in str(new.outputs):
+            found.append(f"{name} shows a figure without its description")
     return found
 
 

@@ -8,13 +8,13 @@ import sys
 import textwrap
 from pathlib import Path
 
+import lesson_kernels
 import nbformat
 import pytest
+from lesson_kernels import is_startup_notice
 from nbclient import NotebookClient
 
-from helpers._startup import is_startup_notice
-
-ROOT = Path(__file__).resolve().parents[1]
+TOOLS = Path(lesson_kernels.__file__).parent
 
 NOTICES = [
     "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR",
@@ -39,7 +39,7 @@ MESSAGES = [
     "CUDA error: Failed call to cuInit: CUDA_ERROR_SYSTEM_DRIVER_MISMATCH (803)",
     "W0000 00:00:1795340193.958217    3346 local_rendezvous.cc:412] Local rendezvous is aborting "
     "with status: INVALID_ARGUMENT: Input to reshape is a tensor with 3 values",
-    "F0000 00:00:1795340193.958217    3346 cpu_feature_guard_check.cc:12] this build needs AVX",
+    "F0000 00:00:1795340193.958217    3346 cpu_feature_guard.cc:12] this build needs AVX",
     "keras/src/trainers/epoch_iterator.py:160: UserWarning: Your input ran out of data",
     "oneDNN custom operations are on",
     "",
@@ -48,12 +48,12 @@ MESSAGES = [
 
 @pytest.mark.parametrize("line", NOTICES)
 def test_notice_is_known(line):
-    assert is_startup_notice(line.encode())
+    assert is_startup_notice(line)
 
 
 @pytest.mark.parametrize("line", MESSAGES)
 def test_message_is_not_taken_for_a_notice(line):
-    assert not is_startup_notice(line.encode())
+    assert not is_startup_notice(line)
 
 
 @pytest.fixture
@@ -76,10 +76,13 @@ def package(tmp_path):
     return write
 
 
+QUIET = "import lesson_kernels; lesson_kernels.begin()\n"
+
+
 def run(code: str, folder: Path | None = None, **variables: str) -> subprocess.CompletedProcess:
-    """Run code in a fresh Python that finds the helpers, and the stand-in if there is one."""
+    """Run code in a fresh Python that finds the tools, and the stand-in if there is one."""
     environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
-    paths = [str(ROOT)] if folder is None else [str(folder), str(ROOT)]
+    paths = [str(TOOLS)] if folder is None else [str(folder), str(TOOLS)]
     environment |= {"PYTHONPATH": os.pathsep.join(paths), **variables}
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)],
@@ -92,14 +95,14 @@ def run(code: str, folder: Path | None = None, **variables: str) -> subprocess.C
 
 def test_only_notices_are_dropped(package):
     folder = package(*NOTICES, "unknown native line", *MESSAGES, at_devices=NOTICES[5] + "\n")
-    done = run("import helpers, tensorflow; print('imported')", folder)
+    done = run(QUIET + "import tensorflow; print('imported')", folder)
     assert done.stdout == "imported\n"
     assert done.stderr.splitlines() == ["unknown native line", *MESSAGES]
 
 
 def test_python_warnings_pass(package):
     folder = package(NOTICES[0], then="import warnings; warnings.warn('mind the gap')")
-    done = run("import helpers, tensorflow", folder)
+    done = run(QUIET + "import tensorflow", folder)
     assert "UserWarning: mind the gap" in done.stderr
     assert "absl" not in done.stderr
 
@@ -107,10 +110,7 @@ def test_python_warnings_pass(package):
 def test_after_the_import_nothing_is_held_back(package):
     folder = package(NOTICES[0])
     done = run(
-        f"""
-        import helpers, tensorflow, os
-        os.write(2, {NOTICES[1].encode()!r})
-        """,
+        f"{QUIET}import tensorflow, os; os.write(2, {NOTICES[1].encode()!r})",
         folder,
     )
     assert done.stderr == NOTICES[1]
@@ -120,7 +120,8 @@ def test_failing_import_is_unchanged(package):
     folder = package(NOTICES[0], "cannot load library", then="raise ImportError('no such library')")
     done = run(
         """
-        import helpers, os
+        import lesson_kernels, os
+        lesson_kernels.begin()
         for attempt in range(2):
             try:
                 import tensorflow
@@ -141,7 +142,7 @@ def test_failing_device_list_does_not_fail_the_import(package):
     init.write_text(
         "class config:\n    def list_physical_devices(): raise RuntimeError('driver')\n"
     )
-    done = run("import helpers, tensorflow; print('imported')", folder)
+    done = run(QUIET + "import tensorflow; print('imported')", folder)
     assert (done.stdout, done.stderr) == ("imported\n", "")
 
 
@@ -157,21 +158,21 @@ def test_failing_device_list_does_not_fail_the_import(package):
 def test_import_works_where_nothing_can_be_held_back(package, obstacle):
     folder = package(then="print('imported')")
     (folder / "tensorflow" / "__init__.py").write_text("print('imported')")
-    done = run(f"import os, sys, tempfile, helpers\n{obstacle}\nimport tensorflow", folder)
+    done = run(f"{QUIET}import os, sys, tempfile\n{obstacle}\nimport tensorflow", folder)
     assert done.stdout == "imported\n"
     assert done.returncode in (0, 120)  # 120: Python could not flush the closed stream at its end
 
 
 @pytest.mark.parametrize(("own", "expected"), [(None, "1"), ("2", "2"), ("0", "0")])
 def test_own_log_level_wins(own, expected):
-    code = "import helpers, os; print(os.environ['TF_CPP_MIN_LOG_LEVEL'])"
+    code = QUIET + "import os; print(os.environ['TF_CPP_MIN_LOG_LEVEL'])"
     variables = {} if own is None else {"TF_CPP_MIN_LOG_LEVEL": own}
     assert run(code, **variables).stdout.strip() == expected
 
 
 def test_level_0_shows_everything(package):
     folder = package(*NOTICES)
-    done = run("import helpers, tensorflow", folder, TF_CPP_MIN_LOG_LEVEL="0")
+    done = run(QUIET + "import tensorflow", folder, TF_CPP_MIN_LOG_LEVEL="0")
     assert done.stderr.splitlines() == NOTICES
 
 
@@ -180,41 +181,98 @@ def test_tensorflow_imported_before_is_left_alone(package):
     code = """
         import sys, tensorflow
         before = list(sys.meta_path)
-        import helpers
+        import lesson_kernels
+        lesson_kernels.begin()
         print(before == sys.meta_path)
     """
     assert run(code, folder).stdout == "True\n"
 
 
-def test_helpers_import_neither_tensorflow_nor_matplotlib():
-    code = "import helpers, sys; print({'tensorflow', 'keras', 'matplotlib'} & set(sys.modules))"
+def test_what_begins_loads_neither_tensorflow_nor_matplotlib():
+    code = (
+        QUIET + "import sys; print({'tensorflow', 'keras', 'matplotlib', 'numpy'} & {*sys.modules})"
+    )
     assert run(code).stdout == "set()\n"
 
 
-def test_in_a_kernel(package, monkeypatch):
+def test_importing_the_helpers_does_nothing():
+    code = """
+        import os, sys
+        before = set(sys.modules), list(sys.meta_path), dict(os.environ)
+        import helpers
+        print(set(sys.modules) - before[0], [sys.meta_path, dict(os.environ)] == [*before[1:]])
+    """
+    done = run(code, Path(lesson_kernels.ROOT))
+    assert done.stdout == "{'helpers'} True\n"
+
+
+def run_cells(*codes: str) -> list[nbformat.NotebookNode]:
+    """Run cells in a fresh kernel, and return them."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code) for code in codes])
+    NotebookClient(notebook).execute(stderr=subprocess.DEVNULL)
+    return notebook.cells
+
+
+def printed(cell: nbformat.NotebookNode, name: str = "stdout") -> str:
+    return "".join(output.text for output in cell.outputs if output.get("name") == name)
+
+
+@pytest.fixture
+def own_startup(tmp_path, monkeypatch):
+    """Let the user have a start-up file, in a folder with a space in its name."""
+    own = tmp_path / "a folder" / "own.py"
+    own.parent.mkdir()
+    own.write_text("mine = 'set by the user'")
+    monkeypatch.setenv("PYTHONSTARTUP", str(own))
+
+
+def test_a_kernel_is_quiet(package, monkeypatch):
     folder = package(NOTICES[0], "unknown native line", NOTICES[3])
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), str(ROOT)]))
+    monkeypatch.setenv("PYTHONPATH", str(folder))
     monkeypatch.delenv("PYTEST_CURRENT_TEST")  # with it, a kernel leaves descriptor 2 alone
-    cells = [
-        "import helpers",
+    first, *later = run_cells(
+        "print('quiet')",
         "import tensorflow",
         # A kernel hands on what it finds on descriptor 2 with some delay.
         "import os, time; _ = os.write(2, b'a later line\\n'); time.sleep(0.5)",
-    ]
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code) for code in cells])
-    NotebookClient(notebook).execute(stderr=subprocess.DEVNULL)
-    printed = [
-        [output.text for output in cell.outputs if output.get("name") == "stderr"]
-        for cell in notebook.cells
-    ]
-    assert printed[0] == []
-    assert "".join(printed[1] + printed[2]) == "unknown native line\na later line\n"
+    )
+    assert printed(first, "stderr") == ""
+    shown = "".join(printed(cell, "stderr") for cell in later)
+    assert shown == "unknown native line\na later line\n"
+
+
+def test_a_kernel_begins_with_no_name_and_no_path_of_ours(own_startup):
+    lesson_kernels.prepare(os.environ, keep_own=False)
+    (cell,) = run_cells("import sys; print([*dir()], [p for p in sys.path if 'tools' in p])")
+    names, paths = printed(cell).split("] [")
+    assert not {"_begin", "mine", "lesson_kernels", "Path", "os"} & set(eval(names + "]"))
+    assert paths == "]\n"
+
+
+def test_a_readers_own_start_up_file_runs_too(own_startup, monkeypatch):
+    monkeypatch.delenv(lesson_kernels.OWN, raising=False)
+    for _ in range(2):  # as in a kernel that is started from a kernel
+        lesson_kernels.prepare(os.environ, keep_own=True)
+    (cell,) = run_cells("print(mine)")
+    assert printed(cell) == "set by the user\n"
+
+
+def test_a_kernel_that_was_not_prepared_runs_the_same_code(package, monkeypatch):
+    folder = package(NOTICES[0])
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    monkeypatch.delenv("PYTHONSTARTUP")
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    (cell,) = run_cells("import tensorflow, time; time.sleep(0.5); print('imported')")
+    assert printed(cell) == "imported\n"
+    assert printed(cell, "stderr") == NOTICES[0] + "\n"
 
 
 def test_tensorflow_itself():
     """The real import is quiet, and devices and threads can still be chosen after it."""
     code = """
-        import helpers, tensorflow as tf
+        import lesson_kernels
+        lesson_kernels.begin()
+        import tensorflow as tf
         tf.config.threading.set_inter_op_parallelism_threads(2)
         processor = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_visible_devices([processor])

@@ -29,7 +29,8 @@ NATIVE = (
 def kernels(monkeypatch):
     """Let kernels behave as outside pytest, and find the helpers."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
-    monkeypatch.delenv("PYTEST_CURRENT_TEST", raising=False)
+    for name in ("PYTEST_CURRENT_TEST", "PYTHONSTARTUP"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
@@ -51,9 +52,7 @@ def stored(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-FIGURE = (
-    "import helpers, matplotlib.pyplot as plt\nplt.figure(figsize=(2, 1)).subplots()\nplt.show()"
-)
+FIGURE = "import matplotlib.pyplot as plt\nplt.figure(figsize=(2, 1)).subplots()\nplt.show()"
 
 
 def test_twice_leaves_no_difference(lesson, capsys):
@@ -122,7 +121,7 @@ png = b"\\x89PNG\\r\\n\\x1a\\n" + b"\\0\\0\\0\\0IEND\\xaeB`\\x82"
 bundle = ipywidgets.IntSlider()._repr_mimebundle_() | {"text/plain": "a slider"}"""
 
 
-def test_of_a_widget_the_picture_is_stored(lesson):
+def test_of_a_widget_the_image_is_stored(lesson):
     path = lesson(SHOWN, "display(bundle | {'image/png': png}, raw=True)")
     assert regenerate.main([str(path)]) == 0
     first = path.read_bytes()
@@ -222,7 +221,7 @@ def test_check(lesson, capsys):
     assert regenerate.main(["--check", str(path)]) == 1
 
 
-def test_pictures_that_show_the_same_are_kept(lesson, capsys):
+def test_images_that_show_the_same_are_kept(lesson, capsys):
     """As from a machine that draws letters a little differently."""
     path = lesson(FIGURE)
     assert regenerate.main([str(path)]) == 0
@@ -234,17 +233,17 @@ def test_pictures_that_show_the_same_are_kept(lesson, capsys):
     data["image/png"] = base64.b64encode(encoded(other)).decode()
     path.write_bytes((json.dumps(notebook, indent=1, sort_keys=True) + "\n").encode())
 
-    def picture() -> str:
+    def image() -> str:
         return stored(path)["cells"][1]["outputs"][0]["data"]["image/png"]
 
     assert regenerate.main([str(path)]) == 0
-    assert "1 pictures kept" in capsys.readouterr().out
-    assert picture().strip() == data["image/png"]
+    assert "1 images kept" in capsys.readouterr().out
+    assert image().strip() == data["image/png"]
     assert regenerate.main(["--redraw", str(path)]) == 0
-    assert picture() == original
+    assert image() == original
 
 
-def test_pictures_saved_by_jupyterlab_lose_their_notes(lesson):
+def test_images_saved_by_jupyterlab_lose_their_notes(lesson):
     path = lesson(FIGURE)
     assert regenerate.main([str(path)]) == 0
     notebook = stored(path)
@@ -261,7 +260,7 @@ def test_pictures_saved_by_jupyterlab_lose_their_notes(lesson):
     assert checks.stored_problems(path) == []
 
 
-def test_pictures_that_differ_are_replaced(lesson):
+def test_images_that_differ_are_replaced(lesson):
     path = lesson(FIGURE)
     assert regenerate.main([str(path)]) == 0
     first = path.read_bytes()

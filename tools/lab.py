@@ -11,6 +11,8 @@ import webbrowser
 from pathlib import Path
 from urllib.parse import quote
 
+import lesson_kernels
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -84,6 +86,7 @@ def main() -> int:
     """Start JupyterLab and stay until it ends."""
     from jupyterlab.labapp import LabApp
 
+    lesson_kernels.prepare(os.environ, keep_own=True)
     token = secrets.token_hex(24)
     browser = has_screen(dict(os.environ), sys.platform)
     try:

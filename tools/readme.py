@@ -1,6 +1,6 @@
-"""Run the README's Python code and draw its picture: part of ``make notebooks``.
+"""Run the README's Python code and plot its figure: part of ``make notebooks``.
 
-The picture, `batch.png`, shows the first batch of the dataset that the last block makes.
+The figure, `batch.png`, shows the first batch of the dataset that the last block makes.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+import lesson_kernels
+
 ROOT = Path(__file__).resolve().parents[1]
-PICTURE = ROOT / "batch.png"
-TITLE = "Two pictures and two targets a sample: each column is one tile"
+FIGURE = ROOT / "batch.png"
+TITLE = "Two images and two targets per sample: each column is one tile"
 
 
 def code_blocks(text: str) -> list[str]:
@@ -27,8 +29,8 @@ def run_blocks() -> dict[str, Any]:
     return names
 
 
-def draw(names: dict[str, Any], path: Path) -> None:
-    """Draw the first batch of the dataset called ``checked`` to a PNG file."""
+def plot(names: dict[str, Any], path: Path) -> None:
+    """Plot the first batch of the dataset called ``checked`` to a PNG file."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -42,6 +44,5 @@ def draw(names: dict[str, Any], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    import helpers  # first of all: keeps TensorFlow's start-up notices away
-
-    draw(run_blocks(), PICTURE)
+    lesson_kernels.quieten_tensorflow()
+    plot(run_blocks(), FIGURE)

@@ -3,10 +3,10 @@
     python tools/regenerate.py                        every lesson
     python tools/regenerate.py notebooks/01_*.ipynb   some
     python tools/regenerate.py --check                write nothing; fail if a file would change
-    python tools/regenerate.py --redraw               store all pictures anew
+    python tools/regenerate.py --redraw               store all images again
 
 What is stored is the same on every machine: cells counted 1, 2, 3 …, no times, no paths, no
-versions; error messages without the traceback; of a widget the picture that comes with it. A
+versions; error messages without the traceback; of a widget the image that comes with it. A
 lesson is written only if all of it went well. Run twice, it leaves no difference in git.
 """
 
@@ -35,7 +35,10 @@ from nbval.kernel import CURRENT_ENV_KERNEL_NAME, NbvalKernelspecManager
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
+import lesson_kernels  # noqa: E402
 import notebook_checks as checks  # noqa: E402
+
+from helpers.messages import NATIVE  # noqa: E402
 
 # Seconds that one cell may take.
 TIMEOUT = 300
@@ -53,13 +56,9 @@ METADATA = {
     },
 }
 
-# A message of TensorFlow's native code, on standard error: its first line holds time and thread.
-# It may go on for any number of lines (a Python traceback among them), up to a message of Python's.
-_NATIVE = re.compile(
-    r"[IWE]\d{4} [\d:.]+ +\d+ [\w./-]+:\d+\] "
-    r"|[\d-]{10} [\d:.]+: [IWE] [\w./-]+:\d+\] "
-    r"|WARNING: All log messages before absl::InitializeLog"
-)
+# A native message may go on for any number of lines (a Python traceback among them), up to a
+# message of Python's. Before the first comes a line about all of them.
+_ABSL = "WARNING: All log messages before absl::InitializeLog"
 _PYTHON = re.compile(r"\S.*:\d+: \w*Warning: |(?:DEBUG|INFO|WARNING|ERROR|CRITICAL):")
 
 
@@ -179,7 +178,7 @@ def short_traceback(error: nbformat.NotebookNode) -> list[str]:
 
 
 def tidy_data(output: nbformat.NotebookNode, count: int) -> None:
-    """Number a result, take the notes out of a picture, and keep of a widget its picture."""
+    """Number a result, take the notes out of an image, and keep of a widget its image."""
     if output.output_type == "execute_result":
         output.execution_count = count
     if output.data.pop(checks.WIDGET, None) and "image/png" not in output.data:
@@ -188,54 +187,48 @@ def tidy_data(output: nbformat.NotebookNode, count: int) -> None:
         output.data["image/png"] = without_notes(output.data["image/png"])
 
 
-def without_notes(picture: str) -> str:
-    """Return a picture, in base 64, without its notes."""
-    return base64.b64encode(checks.without_notes(base64.b64decode(picture))).decode("ascii")
+def without_notes(image: str) -> str:
+    """Return an image, in base 64, without its notes."""
+    return base64.b64encode(checks.without_notes(base64.b64decode(image))).decode("ascii")
 
 
 def refuse_warnings(text: str) -> None:
     """Raise unless standard error holds nothing but messages of TensorFlow's native code."""
     native = False
     for line in text.splitlines():
-        native = bool(_NATIVE.match(line)) or (native and not _PYTHON.match(line))
+        begins = NATIVE.match(line) or line.startswith(_ABSL)
+        native = bool(begins) or (native and not _PYTHON.match(line))
         if not native and line.strip():
             raise LessonError(f"wrote to standard error: {line.strip()[:200]!r}")
 
 
-def keep_pictures(notebook: nbformat.NotebookNode, stored: nbformat.NotebookNode) -> int:
-    """Put stored pictures in place of new ones that show the same, and return how many.
+def keep_images(notebook: nbformat.NotebookNode, stored: nbformat.NotebookNode) -> int:
+    """Put stored images in place of new ones that show the same, and return how many.
 
-    Another machine draws letters a little differently. Where the cell's texts, the figures'
-    fingerprints among them, are the stored ones, and the pictures differ no more than a test
+    Another machine renders letters a little differently. Where the cell's texts, the figures'
+    fingerprints among them, are the stored ones, and the images differ no more than a test
     allows, the stored bytes stay: git shows no difference where there is none to see.
     """
     before = {cell.id: cell.get("outputs", []) for cell in stored.cells}
     kept = 0
     for cell in notebook.cells:
-        new = [
-            output for output in cell.get("outputs", []) if "image/png" in output.get("data", ())
-        ]
-        old = [
-            output for output in before.get(cell.id, []) if "image/png" in output.get("data", ())
-        ]
+        new, old = (
+            [output for output in outputs if "image/png" in output.get("data", ())]
+            for outputs in (cell.get("outputs", []), before.get(cell.id, []))
+        )
         if len(new) != len(old) or checks.first_difference(old, new):
             continue
         for ours, theirs in zip(new, old, strict=True):
             one, other = (without_notes(output.data["image/png"]) for output in (ours, theirs))
-            if one != other and same_picture(one, other):
+            if one != other and same_image(one, other):
                 ours.data["image/png"] = other
                 kept += 1
     return kept
 
 
-def with_pictures(outputs: list[Any]) -> list[Any]:
-    """Return the outputs that hold a picture."""
-    return [output for output in outputs if "image/png" in output.get("data", ())]
-
-
-def same_picture(one: str, other: str) -> bool:
-    """Tell whether two pictures, in base 64, differ no more than a test allows."""
-    pair = [checks.pixels(base64.b64decode(picture)) for picture in (one, other)]
+def same_image(one: str, other: str) -> bool:
+    """Tell whether two images, in base 64, differ no more than a test allows."""
+    pair = [checks.pixels(base64.b64decode(image)) for image in (one, other)]
     return not checks.picture_problem(*pair)[0]
 
 
@@ -252,12 +245,12 @@ async def regenerate(path: Path, check: bool = False, redraw: bool = False) -> s
     check
         Write nothing.
     redraw
-        Store every picture anew, also where the stored one shows the same.
+        Store every image again, also where the stored one shows the same.
 
     Returns
     -------
     str
-        What was done: ``unchanged``, ``written``, ``would change``, and how many pictures stayed.
+        What was done: ``unchanged``, ``written``, ``would change``, and how many images stayed.
 
     Raises
     ------
@@ -268,14 +261,14 @@ async def regenerate(path: Path, check: bool = False, redraw: bool = False) -> s
     notebook = copy.deepcopy(stored)
     await run(notebook, path.resolve().parent)
     tidy(notebook)
-    kept = 0 if redraw else keep_pictures(notebook, stored)
+    kept = 0 if redraw else keep_images(notebook, stored)
     text = nbformat.writes(notebook) + "\n"
     done = "unchanged"
     if text.encode() != path.read_bytes():
         done = "would change" if check else "written"
         if not check:
             write(path, text)
-    return f"{done}, {kept} pictures kept (--redraw replaces them)" if kept else done
+    return f"{done}, {kept} images kept (--redraw replaces them)" if kept else done
 
 
 def write(path: Path, text: str) -> None:
@@ -308,12 +301,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Run lessons and store what they show.")
     parser.add_argument("notebooks", nargs="*", type=Path, help="default: all of notebooks/")
     parser.add_argument("--check", action="store_true", help="write nothing; fail if it would")
-    parser.add_argument("--redraw", action="store_true", help="store all pictures anew")
+    parser.add_argument("--redraw", action="store_true", help="store all images again")
     parser.add_argument("--jobs", type=int, default=2, help="lessons run at a time (2)")
     options = parser.parse_args(arguments)
     paths = options.notebooks or sorted((ROOT / "notebooks").glob("*.ipynb"))
     if not paths:
         parser.error(f"no lesson in {ROOT / 'notebooks'}")
+    lesson_kernels.prepare(os.environ, keep_own=False)
     os.environ.pop("MPLBACKEND", None)  # left to itself a kernel shows figures in the notebook
     jobs = max(options.jobs, 1)
     return 0 if asyncio.run(regenerate_all(paths, options.check, options.redraw, jobs)) else 1

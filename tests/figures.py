@@ -1,10 +1,11 @@
 """A text fingerprint for every matplotlib figure, so that a test can tell what it shows.
 
-Under IPython a displayed figure comes as a picture and as a text. JupyterLab shows the picture;
-the text is ordinarily ``<Figure size 640x480 with 1 Axes>``. After `register` it says what was
-drawn: titles, labels, ticks, legends, and a coarse summary of the data of each image, line and bar.
-nbval compares that text with the stored one. It catches images in another order, augmentation that
-was switched off, another colour map; and unlike pixels it is the same with any font.
+Under IPython a displayed figure comes as an image and as a text. JupyterLab shows the image; the
+text is ordinarily ``<Figure size 640x480 with 1 Axes>``. In a kernel that tests or tools start
+(`lesson_kernels`) it says what was plotted: titles, labels, ticks, legends, and a coarse summary of
+the data of each image, line and bar. nbval compares that text with the stored one. It catches
+images in another order, augmentation that was switched off, another colour map; and unlike pixels
+it is the same with any font.
 
 The data are rounded coarsely, and never at a boundary on which simple fractions lie: a last digit
 that another processor computes differently does not change the text.
@@ -41,20 +42,6 @@ SERIES = 8
 
 # Weights of red, green and blue in the brightness of a block.
 _WEIGHTS = np.array([0.3, 0.59, 0.11])
-
-
-def register() -> None:
-    """Give `Figure` its fingerprint wherever IPython shows a figure as text.
-
-    A method of the class, not an entry in IPython's table of formatters: matplotlib's inline
-    backend empties that table of figures whenever it is set up.
-    """
-    Figure._repr_pretty_ = _repr_pretty  # type: ignore[attr-defined]
-
-
-def _repr_pretty(figure: Figure, printer: Any, cycle: bool) -> None:
-    """Print the fingerprint; inside another object (a tuple, a dict) the usual short form."""
-    printer.text(repr(figure) if cycle or len(printer.stack) > 1 else fingerprint(figure))
 
 
 def fingerprint(figure: Figure) -> str:
