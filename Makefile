@@ -9,10 +9,11 @@ SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 BIN := .venv/$(SCRIPTS)
 BENCH_BIN := .venv-bench/$(SCRIPTS)
 
-# Any Python 3 that runs will do: tools/setup.py itself looks for a fitting one. PYTHON=… wins.
-PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python)
+# A Python that the lessons run on and that can make environments; PYTHON=… wins.
+PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python $(BIN)/python)
+FITS := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 FOUND := $(shell for python in $(PYTHONS); do \
-    $$python -c 'import sys; sys.exit(sys.version_info < (3, 6))' >/dev/null 2>&1 && { echo $$python; break; }; done)
+    "$$python" -c '$(FITS)' >/dev/null 2>&1 && { echo "$$python"; break; }; done)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lab test notebooks lint data bench lock clean
@@ -21,8 +22,8 @@ help:  ## list the verbs
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(firstword $(MAKEFILE_LIST)) | \
 	    awk -F'|' '{ printf "%-18s%s\n", $$1, $$2 }'
 
-NO_PYTHON := echo 'set-up: found no Python 3 as $(PYTHONS): install 3.11, 3.12 or 3.13, or set PYTHON=/path/to/python' >&2; exit 1
-SETUP := $(if $(FOUND),$(FOUND) tools/setup.py $(if $(PYTHON),--this-python),$(NO_PYTHON))
+NO_PYTHON := echo 'set-up: found no Python 3.11, 3.12 or 3.13 with venv as $(PYTHONS): install one (on Debian and Ubuntu python3-venv too), or set PYTHON=/path/to/python' >&2; exit 1
+SETUP := $(if $(FOUND),"$(FOUND)" tools/setup.py $(if $(PYTHON),--this-python),$(NO_PYTHON))
 
 setup:  ## make .venv and install everything in it, at most once
 	@$(SETUP)
@@ -44,7 +45,7 @@ lint: setup  ## style, types and spelling of code and lessons
 data: setup  ## rebuild data_samples from its sources
 	@$(BIN)/python data_samples/build.py $(ARGS)
 
-bench:  ## compare ways of feeding pictures, in an environment of its own (ARGS=--help)
+bench:  ## compare ways of feeding images, in an environment of its own (ARGS=--help)
 	@$(SETUP) $(if $(FOUND),--environment bench)
 	@$(BENCH_BIN)/python -m benchmark.run $(ARGS)
 

@@ -7,12 +7,14 @@ import ast
 import importlib.util
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
 import venv
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -33,14 +35,9 @@ def load(name: str) -> ModuleType:
 
 
 BENCH_LOCK = "benchmark/requirements.txt"
+INPUTS = ("requirements.txt", "pyproject.toml", "tools/setup.py")
 setup = load("setup")
 lab = load("lab")
-
-
-def python(version: str = "3.12.1", **changes: object) -> "setup.Python":
-    """Describe a Python that fits, but for what is given."""
-    fits = {"path": "/usr/bin/python3", "machine": "x86_64", "bits": 64, "venv": True}
-    return setup.Python(**{**fits, "version": version, **changes})
 
 
 @pytest.fixture
@@ -49,18 +46,15 @@ def checkout(tmp_path: Path) -> Path:
     root = tmp_path / "checkout"
     for folder in ("tools", "benchmark"):
         (root / folder).mkdir(parents=True)
-    for name in (*setup.INPUTS, BENCH_LOCK):
+    for name in (*INPUTS, BENCH_LOCK):
         (root / name).write_text(f"stands for {name}\n")
     venv.create(root / ".venv", symlinks=os.name != "nt")
-    setup.write_stamp(root / ".venv", setup.fingerprint(root, inside(root)))
+    write_stamp(root, setup.stamp_of(root, "lessons", platform.python_version()))
     return root
 
 
-def inside(root: Path) -> "setup.Python":
-    """Ask an environment's Python what it is."""
-    found = setup.probe([str(setup.venv_python(root / ".venv"))])
-    assert found is not None
-    return found
+def write_stamp(root: Path, stamp: dict[str, str]) -> None:
+    (root / ".venv" / setup.STAMP).write_text(json.dumps(stamp))
 
 
 # Which Python
@@ -72,92 +66,61 @@ def test_old_pythons_can_read_the_set_up() -> None:
 
 
 @pytest.mark.parametrize("version", ["3.11.0", "3.12.1", "3.13.0rc1"])
-def test_a_python_that_fits_is_taken(version: str) -> None:
-    assert setup.objection(python(version), "Linux") is None
+def test_a_python_that_the_lessons_run_on_is_taken(version: str) -> None:
+    assert setup.objection(version, "Linux x86_64") == ""
 
 
 @pytest.mark.parametrize(
-    ("wrong", "system", "line"),
+    ("version", "machine", "line"),
     [
         (
-            python("3.10.13"),
-            "Linux",
-            "found Python 3.10.13 at /usr/bin/python3, expected 3.11, 3.12 or 3.13: "
-            "install one, or set PYTHON=/path/to/python",
+            "3.10.13",
+            "Linux x86_64",
+            "found Python 3.10.13 on Linux x86_64, expected 3.11, 3.12 or 3.13: install one, "
+            "or set PYTHON=/path/to/python",
         ),
-        (python("3.14.0"), "Linux", "expected 3.11, 3.12 or 3.13"),
-        (python("2.7.18"), "Linux", "expected 3.11, 3.12 or 3.13"),
-        (python(venv=False), "Linux", "apt install python3-venv"),
-        (python(), "Darwin", "on Darwin x86_64, 64 bits, expected one that TensorFlow"),
-        (python(machine="ARM64"), "Windows", "on Windows ARM64"),
-        (python(bits=32), "Linux", "32 bits"),
+        ("3.14.0", "Linux x86_64", "expected 3.11, 3.12 or 3.13"),
+        ("2.7.18", "Linux x86_64", "expected 3.11, 3.12 or 3.13"),
+        ("3.12.1", "Darwin x86_64", "on Darwin x86_64, expected one that TensorFlow has a build"),
+        ("3.12.1", "Windows ARM64", "on Windows ARM64"),
     ],
 )
-def test_a_python_that_does_not_fit_gets_one_line(
-    wrong: "setup.Python", system: str, line: str
-) -> None:
-    said = setup.objection(wrong, system)
+def test_another_python_gets_one_line(version: str, machine: str, line: str) -> None:
+    said = setup.objection(version, machine)
     assert line in said
     assert "\n" not in said
 
 
-def fake(folder: Path, name: str, answer: "setup.Python | None") -> Path:
-    """Write a command that answers the probe, or that fails as a version manager's shim may."""
-    folder.mkdir(exist_ok=True)
-    path = folder / name
-    does = "exit 127" if answer is None else f"echo '{json.dumps(answer._asdict())}'"
-    path.write_text(f"#!/bin/sh\n{does}\n")
-    path.chmod(0o755)
-    return path
-
-
-@POSIX
-def test_where_this_python_is_too_old_another_on_the_path_is_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_nothing_is_made_with_another_python(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    this = setup.probe([sys.executable])
-    old = fake(tmp_path, "python3", this._replace(version="3.9.1", path="/old"))
-    fake(tmp_path, "python3.13", None)
-    fake(tmp_path, "python3.12", this._replace(venv=False))
-    fake(tmp_path, "python3.11", this._replace(version="3.11.9", path="/fits"))
-    monkeypatch.setattr(sys, "executable", str(old))
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert setup.choose(only_this=False).path == "/fits"
-    assert "3.9.1 at /old" in capsys.readouterr().out
-    with pytest.raises(setup.SetupError, match=r"^found Python 3\.9\.1 at /old, expected 3\.11"):
-        setup.choose(only_this=True)
-
-
-@POSIX
-def test_where_none_fits_the_line_is_about_the_one_that_was_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    old = fake(tmp_path, "python3", python("3.8.0", path="/old"))
-    monkeypatch.setattr(sys, "executable", str(old))
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(setup.SetupError, match=r"found Python 3\.8\.0 at /old"):
-        setup.choose(only_this=False)
+    monkeypatch.setattr(setup, "ROOT", tmp_path)
+    monkeypatch.setattr(setup.platform, "python_version", lambda: "3.9.1")
+    monkeypatch.setattr(sys, "argv", ["setup.py"])
+    assert setup.main() == 1
+    assert capsys.readouterr().err.startswith("set-up: found Python 3.9.1 on ")
+    assert not list(tmp_path.iterdir())
 
 
 # What is to be done
 
 
 def test_a_second_run_has_nothing_to_do(checkout: Path) -> None:
-    assert setup.judge(checkout) == ("ready", "")
+    assert setup.judge(checkout)[0] == "ready"
 
 
 def test_a_new_checkout_gets_an_environment(tmp_path: Path) -> None:
-    assert setup.judge(tmp_path)[0] == "make"
+    assert setup.judge(tmp_path) == ("make", "there is no .venv yet")
 
 
-@pytest.mark.parametrize("name", setup.INPUTS)
+@pytest.mark.parametrize("name", INPUTS)
 def test_a_changed_file_is_noticed(checkout: Path, name: str) -> None:
     (checkout / name).write_text("something else\n")
     assert setup.judge(checkout) == ("update", f"changed: {name}")
 
 
 def test_a_run_that_was_cut_short_is_begun_again(checkout: Path) -> None:
-    setup.write_stamp(checkout / ".venv", setup.UNFINISHED)
+    write_stamp(checkout, {})
     assert setup.judge(checkout) == ("make", "the last run did not finish")
 
 
@@ -166,30 +129,28 @@ def test_a_run_that_was_cut_short_before_anything_was_written(tmp_path: Path) ->
     assert setup.judge(tmp_path)[0] == "make"
 
 
-def test_a_moved_environment_is_made_anew(checkout: Path) -> None:
-    moved = checkout.rename(checkout.with_name("elsewhere"))
-    verdict, why = setup.judge(moved)
-    assert verdict == "make"
-    assert str(checkout) in why
+def test_a_moved_environment_is_made_again(checkout: Path) -> None:
+    assert setup.judge(checkout.rename(checkout.with_name("elsewhere"))) == (
+        "make",
+        "changed: place",
+    )
 
 
-def test_an_environment_whose_python_is_gone_is_made_anew(checkout: Path) -> None:
-    setup.venv_python(checkout / ".venv").unlink()
+def test_an_environment_whose_python_is_gone_is_made_again(checkout: Path) -> None:
+    Path(setup.place(checkout, "lessons")[2]).unlink()
     verdict, why = setup.judge(checkout)
     assert verdict == "make"
     assert "does not run" in why
 
 
-def test_an_environment_whose_python_was_replaced_is_made_anew(checkout: Path) -> None:
-    stamp = setup.fingerprint(checkout, inside(checkout)._replace(version="3.11.0"))
-    setup.write_stamp(checkout / ".venv", stamp)
-    assert setup.judge(checkout)[0] == "make"
+def test_an_environment_whose_python_was_replaced_is_made_again(checkout: Path) -> None:
+    write_stamp(checkout, setup.stamp_of(checkout, "lessons", "3.11.0"))
+    assert setup.judge(checkout) == ("make", "changed: python")
 
 
 def test_another_python_that_is_asked_for_by_name_is_noticed(checkout: Path) -> None:
-    own = inside(checkout)
-    assert setup.judge(checkout, own)[0] == "ready"
-    assert setup.judge(checkout, own._replace(version="3.13.99"))[0] == "make"
+    assert setup.judge(checkout, asked=platform.python_version())[0] == "ready"
+    assert setup.judge(checkout, asked="3.13.99")[0] == "make"
 
 
 def test_an_environment_made_by_hand_is_kept_and_filled(checkout: Path) -> None:
@@ -207,42 +168,91 @@ def test_a_folder_of_another_kind_is_left_alone(tmp_path: Path) -> None:
 # How it is done
 
 
-def test_the_stamp_is_written_last(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ran = []
+@pytest.fixture
+def ran(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Collect the commands in place of running them."""
+    commands = []
 
-    def run(command: list[str], _: Path) -> None:
-        assert setup.judge(checkout)[0] == "make"  # as it would be if the machine stopped now
-        ran.append(command)
+    def run(what: str, command: list[str], venv: Path, **variables: str) -> None:
+        if venv.name == ".venv":  # as it would be if the machine stopped now
+            assert setup.judge(checkout) == ("make", "the last run did not finish")
+        commands.append([*command, venv.name])
+        if "unsafe-best-match" in command and not (checkout / "uv works").exists():
+            raise setup.SetupError("no index")
 
     monkeypatch.setattr(setup, "run", run)
+    (checkout / "uv works").touch()
+    (checkout / "requirements.txt").write_text(
+        "a==1 \\\n    --hash=x\nuv==1 \\\n    --hash=y\nz==1\n"
+    )
+    return commands
+
+
+def test_the_stamp_is_written_last(checkout: Path, ran: list[list[str]]) -> None:
     setup.fill(checkout)
     assert setup.judge(checkout)[0] == "ready"
-    lock, own = ran
-    assert lock[-2:] == ["-r", "requirements.txt"]
-    assert "--require-hashes" in lock
-    assert own[-2:] == ["--editable", "."]
-    assert "--no-deps" in own
+    fetch, install, own = ran
+    assert (checkout / ".venv" / "uv.txt").read_text() == "uv==1 \\\n    --hash=y\n"
+    assert {"--require-hashes", str(checkout / ".venv" / "uv.txt")} <= set(fetch)
+    assert {"uv", "--require-hashes", "--compile-bytecode", "requirements.txt"} <= set(install)
+    assert {"--editable", ".", "--no-deps", "--offline"} <= set(own)
 
 
-def test_the_benchmark_has_an_environment_of_its_own(
-    checkout: Path, monkeypatch: pytest.MonkeyPatch
+def test_where_uv_cannot_pip_does(
+    checkout: Path, ran: list[list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ran = []
-    monkeypatch.setattr(setup, "run", lambda command, folder: ran.append((command, folder)))
-    assert setup.judge(checkout, name="bench") == ("make", "there is no .venv-bench yet")
+    (checkout / "uv works").unlink()
+    setup.fill(checkout)
+    assert setup.judge(checkout)[0] == "ready"
+    assert "set-up: uv: no index; pip tries in its place\n" in capsys.readouterr().out
+    assert "uv" not in ran[2]
+    assert {"pip", "--require-hashes", "requirements.txt"} <= set(ran[2])
+
+
+def test_the_benchmark_has_an_environment_of_its_own(checkout: Path, ran: list[list[str]]) -> None:
+    assert setup.judge(checkout, "bench") == ("make", "there is no .venv-bench yet")
     (checkout / ".venv").rename(checkout / ".venv-bench")
     setup.fill(checkout, "bench")
-    assert setup.judge(checkout, name="bench") == ("ready", "")
-    assert ran[0][0][-4:] == ["-r", "requirements.txt", "-r", BENCH_LOCK]
-    assert {folder for _, folder in ran} == {checkout / ".venv-bench"}
+    assert setup.judge(checkout, "bench")[0] == "ready"
+    assert ran[1][-5:-1] == ["-r", "requirements.txt", "-r", BENCH_LOCK]
+    assert {command[-1] for command in ran} == {".venv-bench"}
     (checkout / BENCH_LOCK).write_text("something else\n")
-    assert setup.judge(checkout, name="bench") == ("update", f"changed: {BENCH_LOCK}")
+    assert setup.judge(checkout, "bench") == ("update", f"changed: {BENCH_LOCK}")
+
+
+def test_uv_is_told_what_pip_knows() -> None:
+    told = setup.uv_variables(
+        "global.index-url='https://one.example/simple'\n"
+        "install.index-url='https://two.example/simple'\n"
+        "global.extra-index-url='\\nhttps://three.example/simple\\nhttps://four.example/simple'\n"
+        ":env:.find-links='one two'\n"
+        ":env:.disable-pip-version-check='1'\n"
+        "download.index-url='https://five.example/simple'\n"
+        "global.trusted-host='three.example'\n"
+        "a line of another kind\n"
+    )
+    assert told == {
+        "UV_DEFAULT_INDEX": "https://two.example/simple",
+        "UV_INDEX": "https://three.example/simple https://four.example/simple",
+        "UV_FIND_LINKS": "one,two",
+        "UV_INSECURE_HOST": "three.example",
+    }
+
+
+def test_variables_that_lead_out_of_the_environment_reach_no_step(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_TARGET", "elsewhere")
+    monkeypatch.setenv("UV_INDEX", "the user's own")
+    code = "import os; print(os.environ.get('PIP_TARGET'), os.environ['UV_INDEX'])"
+    setup.run("step", [sys.executable, "-c", code], checkout / ".venv", UV_INDEX="pip's")
+    assert (checkout / ".venv" / setup.LOG).read_text() == "None the user's own\n"
 
 
 def test_a_step_that_fails_leaves_the_environment_unfinished(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def run(command: list[str], _: Path) -> None:
+    def run(*_: object, **__: str) -> None:
         raise setup.SetupError("no")
 
     monkeypatch.setattr(setup, "run", run)
@@ -255,7 +265,7 @@ def test_a_failing_command_is_explained_and_logged(checkout: Path) -> None:
     (checkout / ".venv" / setup.LOG).write_text("ERROR: of an earlier step\n")
     command = [sys.executable, "-c", "import sys; print('ERROR: no such thing'); sys.exit(3)"]
     with pytest.raises(setup.SetupError, match=r"^no such thing \(all of it: .*set-up\.log\)$"):
-        setup.run(command, checkout / ".venv")
+        setup.run("step", command, checkout / ".venv")
 
 
 @pytest.mark.parametrize(
@@ -265,16 +275,17 @@ def test_a_failing_command_is_explained_and_logged(checkout: Path) -> None:
         (
             "WARNING: Retrying after connection broken by 'NewConnectionError'\n"
             "ERROR: No matching distribution found for absl-py==2.5.1",
-            "pip could not reach its package index",
+            "could not reach the package index",
         ),
-        ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM …", "try again"),
+        ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM …", "not the one of requirements.txt"),
         ("ERROR: No matching distribution found for x==1", "No matching distribution found for x"),
         ("Error: ensurepip is not available", "apt install python3-venv"),
+        ("error: Failed to fetch: `x`\n  Caused by: Connection refused", "could not reach the"),
         ("killed", "exit code 9: killed"),
         ("", "exit code 9"),
     ],
 )
-def test_what_pip_says_is_cut_to_one_line(output: str, line: str) -> None:
+def test_what_a_step_says_is_cut_to_one_line(output: str, line: str) -> None:
     said = setup.explain(output, 9)
     assert line in said
     assert "\n" not in said
@@ -284,8 +295,8 @@ def test_too_little_room_is_said_before_anything_is_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(setup, "SPACE", 1 << 60)
-    with pytest.raises(setup.SetupError, match=r"^found .* GB free at .*, expected at least"):
-        setup.make(tmp_path, python())
+    with pytest.raises(setup.SetupError, match=r"^found .* GB free, expected at least"):
+        setup.make(tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -385,26 +396,61 @@ def test_each_verb_sets_up_first(verb: str, command: str) -> None:
     assert 0 <= dry.find("tools/setup.py") < dry.find(command)
 
 
+@pytest.fixture
+def fake(tmp_path: Path) -> Callable[[str, str], Path]:
+    """Write commands that stand for Pythons: one that runs, or one that fails as a shim may."""
+
+    def write(name: str, does: str) -> Path:
+        path = tmp_path / name
+        path.write_text(f"#!/bin/sh\n{does}\n")
+        path.chmod(0o755)
+        return path
+
+    return write
+
+
 @MAKE
 @POSIX
-def test_settings_reach_the_commands(tmp_path: Path) -> None:
-    mine = tmp_path / "mine"
-    mine.symlink_to(sys.executable)
+def test_the_first_python_that_will_do_is_found(
+    fake: Callable[[str, str], Path], tmp_path: Path
+) -> None:
+    fake("python3", "exit 1")  # too old, or without venv
+    fake("python3.13", "exit 127")
+    fake("python3.12", f'exec "{sys.executable}" "$@"')
+    fake("python3.11", f'exec "{sys.executable}" "$@"')
+    assert '"python3.12" tools/setup.py ' in make("-n", "setup", path=str(tmp_path)).stdout
+
+
+@POSIX
+@pytest.mark.parametrize(
+    ("version", "missing", "fits"),
+    [("(3, 11)", "", True), ("(3, 13)", "", True), ("(3, 10)", "", False), ("(3, 14)", "", False),
+     ("(3, 12)", "ensurepip", False)],
+)  # fmt: skip
+def test_what_the_makefile_asks_of_a_python(version: str, missing: str, fits: bool) -> None:
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    asked = re.search(r"^FITS := (.*)$", text, re.MULTILINE)[1]
+    before = f"import sys; sys.version_info = {version}; sys.modules[{missing!r}] = None; "
+    done = subprocess.run([sys.executable, "-c", before + asked], capture_output=True, check=False)
+    assert (done.returncode == 0) == fits
+
+
+@MAKE
+@POSIX
+def test_settings_reach_the_commands(fake: Callable[[str, str], Path]) -> None:
+    mine = fake("mine", f'exec "{sys.executable}" "$@"')
     dry = make("-n", "lab", "PORT=9999", "ARGS=--debug", f"PYTHON={mine}").stdout
-    assert f"{mine} tools/setup.py --this-python" in dry
+    assert f'"{mine}" tools/setup.py --this-python' in dry
     assert re.search(r"tools/lab.py --port=9999 --debug$", dry, re.MULTILINE)
 
 
 @MAKE
 @POSIX
-def test_no_python_at_all_gets_one_line(tmp_path: Path) -> None:
-    fake(tmp_path, "python3", None)
-    done = make("setup", path=str(tmp_path))
+def test_no_python_at_all_gets_one_line(fake: Callable[[str, str], Path]) -> None:
+    done = make("setup", f"PYTHON={fake('python3', 'exit 127')}")
     assert done.returncode != 0
-    assert done.stderr.startswith("set-up: found no Python 3 as python3 python3.13")
-    done = make("setup", "PYTHON=/nowhere/python")
-    assert done.returncode != 0
-    assert done.stderr.startswith("set-up: found no Python 3 as /nowhere/python: install 3.11")
+    assert done.stderr.startswith("set-up: found no Python 3.11, 3.12 or 3.13 with venv as /")
+    assert done.stderr.count("\n") == 2  # make says that it failed
 
 
 # JupyterLab
