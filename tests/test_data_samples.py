@@ -29,9 +29,9 @@ def read(name):
         return list(csv.DictReader(file))
 
 
-def read_picture(stream, row):
-    with Image.open(ROOT / stream / row["split"] / row["class"] / f"{row['id']}.png") as picture:
-        return np.asarray(picture)
+def read_image(stream, row):
+    with Image.open(ROOT / stream / row["split"] / row["class"] / f"{row['id']}.png") as image:
+        return np.asarray(image)
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +40,9 @@ def rows():
 
 
 @pytest.fixture(scope="module")
-def pictures(rows):
-    """Return the pictures of each stream by id."""
-    return {stream: {row["id"]: read_picture(stream, row) for row in rows} for stream in STREAMS}
+def images(rows):
+    """Return the images of each stream by id."""
+    return {stream: {row["id"]: read_image(stream, row) for row in rows} for stream in STREAMS}
 
 
 def corner(tile):
@@ -59,6 +59,8 @@ def test_counts(rows):
     quotas = {"train": 60, "validation": 15, "test": 15}
     assert counts == {(split, name): quotas[split] for split in quotas for name in CLASSES}
     assert len({row["id"] for row in rows}) == 720
+    keys = [(tiles.SPLITS.index(row["split"]), row["class"], row["id"]) for row in rows]
+    assert keys == sorted(keys)
 
 
 def test_every_row_is_on_disk_and_every_file_in_the_table(rows):
@@ -80,14 +82,14 @@ def test_sizes_and_modes(rows):
     looks = {"imagery": ((64, 64), "RGB"), "relief": ((32, 32), "RGB"), "cover": ((64, 64), "L")}
     for stream, look in looks.items():
         for path in sorted((ROOT / stream).rglob("*.png")):
-            with Image.open(path) as picture:
-                assert (picture.format, picture.size, picture.mode) == ("PNG", *look), path
+            with Image.open(path) as image:
+                assert (image.format, image.size, image.mode) == ("PNG", *look), path
 
 
-def test_checksums(pictures):
+def test_checksums(images):
     for line in read("checksums.csv"):
         for stream in STREAMS:
-            found = f"{zlib.crc32(pictures[stream][line['id']].tobytes()):08x}"
+            found = f"{zlib.crc32(images[stream][line['id']].tobytes()):08x}"
             assert found == line[stream], (line["id"], stream)
 
 
@@ -139,13 +141,13 @@ def share_of_blue(colours):
 
 
 @pytest.mark.parametrize("stream", ["imagery", "relief"])
-def test_cover_lies_on_the_pictures(pictures, stream):
+def test_cover_lies_on_the_images(images, stream):
     """Of all shifts, water agrees best with blue where nothing is shifted or mirrored."""
     coasts = []
-    for tile, cover in pictures["cover"].items():
+    for tile, cover in images["cover"].items():
         water = (cover == CLASSES.index("water")).astype(float)
         if 0.1 < water[3:-3, 3:-3].mean() < 0.9:
-            blue = share_of_blue(pictures[stream][tile])
+            blue = share_of_blue(images[stream][tile])
             coasts.append((water, blue.repeat(64 // len(blue), 0).repeat(64 // len(blue), 1)))
     assert len(coasts) > 80
 
@@ -168,13 +170,13 @@ def test_cover_lies_on_the_pictures(pictures, stream):
 # What the numbers say.
 
 
-def test_cover_holds_class_numbers(pictures):
-    assert set(np.unique(list(pictures["cover"].values()))) == set(range(9))
+def test_cover_holds_class_numbers(images):
+    assert set(np.unique(list(images["cover"].values()))) == set(range(9))
 
 
-def test_labels_are_majorities(rows, pictures):
+def test_labels_are_majorities(rows, images):
     for row in rows:
-        share = (pictures["cover"][row["id"]] == CLASSES.index(row["class"])).mean()
+        share = (images["cover"][row["id"]] == CLASSES.index(row["class"])).mean()
         assert share > 0.5, row["id"]
 
 
@@ -211,10 +213,10 @@ def recomputed(row, imagery, relief, cover):
     }  # fmt: skip
 
 
-def test_columns_follow_from_the_pixels(rows, pictures):
+def test_columns_follow_from_the_pixels(rows, images):
     for row in rows:
         tile = row["id"]
-        values = recomputed(row, *(pictures[stream][tile] for stream in STREAMS))
+        values = recomputed(row, *(images[stream][tile] for stream in STREAMS))
         assert list(row) == ["id", "split", "class", "latitude", "longitude", *values]
         for name, value in values.items():
             assert re.fullmatch(r"-?\d\.\d{6}", row[name]), (tile, name, row[name])
@@ -327,13 +329,15 @@ def test_write_tiles_cuts_the_right_cells_and_repeats(build, tmp_path):
     build.write_tiles(layers(), CHOSEN, tmp_path / "two")
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
     assert len(contents(tmp_path / "one")) == 8
-    table = tiles.table(root=tmp_path / "one")  # finds nothing wrong
+    table = pd.read_csv(tmp_path / "one" / "tiles.csv")
     assert table["id"].tolist() == ["r00_c000", "r02_c001"]
     boxes = {"imagery": (132, 68, 64), "relief": (66, 34, 32), "cover": (132, 68, 64)}
     for stream, (top, left, size) in boxes.items():
         expected = layers()[stream][top : top + size, left : left + size]
-        found = tiles.read_pictures(stream, "test", tmp_path / "one")[0]
-        assert (found == expected.reshape(found.shape)).all()
+        with Image.open(tmp_path / "one" / stream / "test/snow_ice/r02_c001.png") as image:
+            assert (np.asarray(image) == expected).all()
+    (_, sums) = (tmp_path / "one" / "checksums.csv").read_text().splitlines()[1:]
+    assert sums.split(",")[-1] == f"{zlib.crc32(expected.tobytes()):08x}"
 
 
 def test_write_tiles_refuses_another_majority(build, tmp_path):

@@ -39,7 +39,8 @@ def test_each_part_is_documented(part):
     parameters = [
         name
         for name, parameter in inspect.signature(part).parameters.items()
-        if name != "self" and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        if name != "self"
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     ]
     if inspect.isclass(part) and "__init__" not in vars(part) and "Parameters" not in document:
         parameters = []  # those of another library's class

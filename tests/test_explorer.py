@@ -1,11 +1,10 @@
-"""The explorer draws what the transform says, whatever its controls are moved to."""
+"""The explorer shows what the transform says, whatever its controls are moved to."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import copy
-import dataclasses
 import io
 import json
 import os
@@ -24,95 +23,90 @@ from PIL import Image
 from playwright.sync_api import Error, Page
 from test_notebook_checks import STORED, run_pytest
 
-from helpers import explorer, tiles
-from helpers.explorer import Explorer, Settings
+from helpers import tiles
+from helpers.explorer import START, Explorer, options
 from helpers.transforms import SharedTransforms
 
 ROOT = Path(__file__).resolve().parents[1]
 
-STILL = Settings(
-    rotation_range=0,
-    width_shift_range=0,
-    height_shift_range=0,
-    zoom_range=0,
-    horizontal_flip=False,
-    brightness=0,
-)
-EXTREME = Settings(180, 0.9, 0.9, 60, 0.9, True, True, 0.9, 150)
+STILL: dict[str, Any] = {
+    "rotation_range": 0,
+    "width_shift_range": 0,
+    "height_shift_range": 0,
+    "zoom_range": 0,
+    "horizontal_flip": False,
+    "brightness": 0,
+}
+EXTREME: dict[str, Any] = {
+    "rotation_range": 180,
+    "width_shift_range": 0.9,
+    "height_shift_range": 0.9,
+    "shear_range": 60,
+    "zoom_range": 0.9,
+    "horizontal_flip": True,
+    "vertical_flip": True,
+    "brightness": 0.9,
+    "channel_shift_range": 150,
+}
+FILL_MODES = ("nearest", "reflect", "wrap", "constant")
 
 
 @pytest.fixture(scope="module")
-def pictures() -> dict[str, np.ndarray]:
-    return {name: tiles.read_pictures(name, "test")[40] for name in tiles.PICTURES}
+def images() -> dict[str, np.ndarray]:
+    return {name: tiles.read_images(name, "test")[40] for name in tiles.IMAGES}
 
 
 @pytest.fixture
-def live(pictures) -> Explorer:
-    return explorer.explore(pictures, row=40, seed=3, settings=STILL)
+def live(images) -> Explorer:
+    return Explorer(images, row=40, seed=3, **STILL)
 
 
-def drawn(live: Explorer) -> dict[str, np.ndarray]:
-    """Return the pictures of the lower row of the figure, by the names over the upper row."""
+def shown(live: Explorer) -> dict[str, np.ndarray]:
+    """Return the images of the lower row of the figure, by the names over the upper row."""
     axes = live.figure.axes
-    after, before = axes[: len(axes) // 2], axes[len(axes) // 2 :]
+    before, after = axes[: len(axes) // 2], axes[len(axes) // 2 :]
     names = [part.get_title().partition(",")[0] for part in before]
-    shown = [np.asarray(part.images[0].get_array()) for part in after]
-    return dict(zip(names, shown, strict=True))
+    pixels = [np.asarray(part.images[0].get_array()) for part in after]
+    return dict(zip(names, pixels, strict=True))
 
 
-def expected(
-    pictures: dict[str, np.ndarray], epoch: int = 0, **options: Any
-) -> dict[str, np.ndarray]:
-    """Return the pictures as `SharedTransforms` transforms them, one after the other."""
-    datagen = tf.keras.preprocessing.image.ImageDataGenerator(**options)
-    transforms = SharedTransforms(datagen, seed=3, mask_fill=tiles.OTHER)
-    shape = pictures["imagery"].shape
-    parameters = transforms.draw(shape, 40, epoch)
-    return {
-        name: transforms.apply(name, picture, parameters, shape)
-        for name, picture in pictures.items()
-    }
+def expected(images: dict[str, np.ndarray], epoch: int = 0, **given: Any) -> dict[str, np.ndarray]:
+    """Return the images as `SharedTransforms` transforms them, beside images of other rows."""
+    datagen = tf.keras.preprocessing.image.ImageDataGenerator(**given)
+    shared = SharedTransforms(datagen, seed=3, mask_fill=tiles.OTHER)
+    batch = {name: np.stack([image, image]) for name, image in images.items()}
+    return {name: both[1] for name, both in shared(batch, [7, 40], epoch).items()}
 
 
-def assert_drawn(live: Explorer, wanted: dict[str, np.ndarray]) -> None:
-    shown = drawn(live)
-    assert shown.keys() == wanted.keys()
-    for name, picture in wanted.items():
-        whole = picture[..., 0] if name == "cover" else picture
-        np.testing.assert_allclose(shown[name], whole, atol=0.5, err_msg=name)
+def assert_shown(live: Explorer, wanted: dict[str, np.ndarray]) -> None:
+    found = shown(live)
+    assert found.keys() == wanted.keys()
+    for name, image in wanted.items():
+        pixels = image[..., 0] if name == "cover" else image
+        np.testing.assert_allclose(found[name], pixels, atol=0.5, err_msg=name)
 
 
 def pixels(live: Explorer) -> np.ndarray:
     """Return what the browser gets, (height, width, 3)."""
-    return checks.pixels(live.image.value)
+    return checks.pixels(base64.b64decode(live._repr_mimebundle_()["image/png"]))
 
 
-# --- settings to options --------------------------------------------------------------------------
+# --- controls to options --------------------------------------------------------------------------
 
 
 def test_controls_at_rest_are_no_options():
-    assert explorer.options(STILL) == {}
+    assert options(START | STILL) == {}
 
 
-def test_every_setting_is_an_option():
-    options = explorer.options(dataclasses.replace(EXTREME, fill_mode="wrap"))
-    assert options == {
-        "rotation_range": 180,
-        "width_shift_range": 0.9,
-        "height_shift_range": 0.9,
-        "shear_range": 60,
-        "zoom_range": 0.9,
-        "horizontal_flip": True,
-        "vertical_flip": True,
-        "brightness_range": (0.1, 1.9),
-        "channel_shift_range": 150,
-        "fill_mode": "wrap",
-    }
+def test_every_control_is_an_option():
+    wanted = EXTREME | {"brightness_range": (0.1, 1.9), "fill_mode": "wrap"}
+    del wanted["brightness"]
+    assert options(START | EXTREME | {"fill_mode": "wrap"}) == wanted
 
 
 def test_steps_of_a_slider_are_round_numbers():
-    options = explorer.options(dataclasses.replace(STILL, zoom_range=0.1 + 0.2, brightness=0.7))
-    assert repr(options) == "{'zoom_range': 0.3, 'brightness_range': (0.3, 1.7)}"
+    found = options(START | STILL | {"zoom_range": 0.1 + 0.2, "brightness": 0.7})
+    assert repr(found) == "{'zoom_range': 0.3, 'brightness_range': (0.3, 1.7)}"
 
 
 # --- moving a slider ------------------------------------------------------------------------------
@@ -130,61 +124,60 @@ MOVES: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 
 
-def test_each_control_redraws_what_the_transform_says(live, pictures):
-    for name, (value, options) in MOVES.items():
+def test_each_control_shows_what_the_transform_says(live, images):
+    for name, (value, given) in MOVES.items():
         before, at_rest = pixels(live), live.controls[name].value
-        assert_drawn(live, expected(pictures))
+        assert_shown(live, expected(images))
         live.controls[name].value = value
-        epoch = next(  # an epoch in which a flip is drawn
+        epoch = next(  # an epoch in which a flip is sampled
             epoch
             for epoch in range(20)
-            if any((expected(pictures, epoch, **options)[key] != pictures[key]).any()
-                   for key in pictures)
-        )  # fmt: skip
+            if any((expected(images, epoch, **given)[key] != images[key]).any() for key in images)
+        )
         live.controls["epoch"].value = epoch
-        assert_drawn(live, expected(pictures, epoch, **options))
+        assert_shown(live, expected(images, epoch, **given))
         difference = np.abs(pixels(live).astype(int) - before)
         assert (difference.max(axis=2) > 40).sum() > 500, name
         photometric = name in ("brightness", "channel_shift_range")
-        same = {key: (drawn(live)[key] == pictures[key].reshape(drawn(live)[key].shape)).all()
-                for key in pictures}  # fmt: skip
+        found = shown(live)
+        same = {key: (found[key] == images[key].reshape(found[key].shape)).all() for key in images}
         assert same == {"imagery": False, "relief": photometric, "cover": photometric}, name
         live.controls[name].value = at_rest
         live.controls["epoch"].value = 0
 
 
-def test_fill_mode_and_epoch(live, pictures):
+def test_fill_mode_and_epoch(live, images):
     live.controls["width_shift_range"].value = 0.7
     seen = set()
-    for fill_mode in explorer.FILL_MODES:
+    for fill_mode in FILL_MODES:
         live.controls["fill_mode"].value = fill_mode
         for epoch in (0, 1, 2):
             live.controls["epoch"].value = epoch
-            wanted = expected(pictures, epoch, width_shift_range=0.7, fill_mode=fill_mode)
-            assert_drawn(live, wanted)
-            seen.add(live.image.value)
+            wanted = expected(images, epoch, width_shift_range=0.7, fill_mode=fill_mode)
+            assert_shown(live, wanted)
+            seen.add(pixels(live).tobytes())
     assert len(seen) == 12
 
 
-def test_draw_again_is_the_next_epoch(live):
+def test_sample_again_is_the_next_epoch(live):
     live.controls["rotation_range"].value = 90
     again = live.widget.children[0].children[-1]
-    first = live.image.value
+    first = pixels(live)
     again.click()
-    assert live.settings.epoch == 1
-    assert live.image.value != first
+    assert live.controls["epoch"].value == 1
+    assert (pixels(live) != first).any()
     live.controls["epoch"].value = live.controls["epoch"].max
     again.click()
-    assert live.settings.epoch == 0
-    assert live.image.value == first
+    assert live.controls["epoch"].value == 0
+    assert (pixels(live) == first).all()
 
 
-def test_the_image_is_the_figure(live, pictures):
+def test_the_image_is_the_figure(live):
     live.controls["rotation_range"].value = 60
-    same = explorer.draw(pictures, dataclasses.replace(STILL, rotation_range=60), row=40, seed=3)
     file = io.BytesIO()
-    same.savefig(file, format="png")
-    assert live.image.value == file.getvalue()
+    live.figure.savefig(file, format="png")
+    assert live.widget.children[1].value == file.getvalue()
+    assert (pixels(live) == checks.pixels(file.getvalue())).all()
 
 
 def test_text_says_which_options_and_which_transform(live):
@@ -208,126 +201,121 @@ def places(side: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("epoch", range(6))
-def test_pictures_stay_in_sync(epoch):
+def test_images_stay_in_sync(epoch):
     imagery = places(64)
     cover = (imagery[..., :1] // 128 + 2 * (imagery[..., 1:2] // 128)).astype(np.uint8)
-    settings = dataclasses.replace(
-        EXTREME,
-        width_shift_range=0.2,
-        height_shift_range=0.2,
-        zoom_range=0.4,
-        brightness=0,
-        channel_shift_range=0,
-        epoch=epoch,
+    gentle = {"width_shift_range": 0.2, "height_shift_range": 0.2, "zoom_range": 0.4}
+    plain = {"brightness": 0, "channel_shift_range": 0, "epoch": epoch}
+    live = Explorer(
+        {"imagery": imagery, "relief": places(32), "cover": cover}, **EXTREME | gentle | plain
     )
-    live = explorer.explore(
-        {"imagery": imagery, "relief": places(32), "cover": cover}, settings=settings
-    )
-    shown = {name: picture.astype(int) for name, picture in drawn(live).items()}
-    assert np.abs(shown["imagery"] - imagery).mean() > 20
-    halved = shown["imagery"].reshape(32, 2, 32, 2, 3).mean(axis=(1, 3))
-    gap = np.abs(halved - shown["relief"])[..., :2]
+    found = {name: image.astype(int) for name, image in shown(live).items()}
+    assert np.abs(found["imagery"] - imagery).mean() > 20
+    halved = found["imagery"].reshape(32, 2, 32, 2, 3).mean(axis=(1, 3))
+    gap = np.abs(halved - found["relief"])[..., :2]
     inside = ((halved > 12) & (halved < 243))[..., :2].all(axis=-1)  # not beyond the border
     assert inside.sum() > 30
     assert gap[inside].max() < 12
-    down, across = shown["imagery"][..., 0], shown["imagery"][..., 1]
+    down, across = found["imagery"][..., 0], found["imagery"][..., 1]
     sure = (np.abs(down - 127.5) > 12) & (np.abs(across - 127.5) > 12)
     assert sure.sum() > 500
-    assert (shown["cover"] == down // 128 + 2 * (across // 128))[sure].all()
+    assert (found["cover"] == down // 128 + 2 * (across // 128))[sure].all()
 
 
 # --- extreme and bad values -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("fill_mode", explorer.FILL_MODES)
-def test_extremes(live, pictures, fill_mode):
+@pytest.mark.parametrize("fill_mode", FILL_MODES)
+def test_extremes(live, images, fill_mode):
     live.controls["fill_mode"].value = fill_mode
-    known = set(np.unique(pictures["cover"]))
+    known = set(np.unique(images["cover"]))
     if fill_mode == "constant":
         known.add(tiles.OTHER)
-    for name, value in dataclasses.asdict(EXTREME).items():
-        if name not in ("fill_mode", "epoch"):
-            live.controls[name].value = value
-            assert set(np.unique(drawn(live)["cover"])) <= known
+    for name, value in EXTREME.items():
+        live.controls[name].value = value
+        assert set(np.unique(shown(live)["cover"])) <= known
     for epoch in range(1, 8):
         live.controls["epoch"].value = epoch
-        assert set(np.unique(drawn(live)["cover"])) <= known
-    assert live.settings == dataclasses.replace(EXTREME, fill_mode=fill_mode, epoch=7)
+        assert set(np.unique(shown(live)["cover"])) <= known
 
 
 def test_values_beyond_a_slider_stop_at_its_end(live):
     live.controls["zoom_range"].value = 7
     live.controls["rotation_range"].value = -5
-    assert (live.settings.zoom_range, live.settings.rotation_range) == (0.9, 0)
+    assert (live.controls["zoom_range"].value, live.controls["rotation_range"].value) == (0.9, 0)
 
 
-def test_redrawing_leaves_no_figures(live):
+def test_moving_leaves_no_figures(live):
     plt.close("all")
     for epoch in range(1, 5):
         live.controls["epoch"].value = epoch
     assert plt.get_fignums() == []
 
 
-def test_texts_fit_into_the_figure(pictures):
-    everything = dataclasses.replace(EXTREME, fill_mode="constant", epoch=3)
-    for chosen in (("cover",), ("relief", "cover"), tuple(pictures)):
-        figure = explorer.draw(
-            {name: pictures[name] for name in chosen},
-            everything,
-            photometric=[name for name in ("imagery",) if name in chosen],
-        )
-        figure.draw_without_rendering()
-        titles = max(axes.title.get_window_extent().y1 for axes in figure.axes)
-        (text,) = (text.get_window_extent() for text in figure.texts)
-        assert titles < text.y0
-        assert text.x1 < figure.bbox.x1
-        assert text.y1 < figure.bbox.y1
-        pictures_end = min(axes.get_window_extent().y0 for axes in figure.axes)
-        assert figure.legends[0].get_window_extent().y0 >= 0
-        assert figure.legends[0].get_window_extent().y1 < pictures_end
+@pytest.mark.parametrize("chosen", [("cover",), ("relief", "cover"), tuple(tiles.IMAGES)])
+def test_texts_keep_inside_the_figure(images, chosen):
+    photometric = [name for name in ("imagery",) if name in chosen]
+    every = EXTREME | {"fill_mode": "constant", "epoch": 3}
+    figure = Explorer(
+        {name: images[name] for name in chosen}, photometric=photometric, **every
+    ).figure
+    figure.draw_without_rendering()
+    titles = max(axes.title.get_window_extent().y1 for axes in figure.axes)
+    (text,) = (text.get_window_extent() for text in figure.texts)
+    assert titles < text.y0
+    assert text.x1 < figure.bbox.x1
+    assert text.y1 < figure.bbox.y1
+    images_end = min(axes.get_window_extent().y0 for axes in figure.axes)
+    assert figure.legends[0].get_window_extent().y0 >= 0
+    assert figure.legends[0].get_window_extent().y1 < images_end
 
 
-def test_any_names(pictures):
-    live = explorer.explore(
-        {"photo": pictures["imagery"], "height": pictures["relief"][..., :1]},
+def test_any_names(images):
+    live = Explorer(
+        {"photo": images["imagery"], "height": images["relief"][..., :1]},
         photometric=["photo"],
         masks=[],
-        settings=EXTREME,
+        **EXTREME,
     )
-    assert [*drawn(live)] == ["photo", "height"]
+    assert [*shown(live)] == ["photo", "height"]
     assert live.figure.legends == []
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda pictures: {}, "pictures: expected at least one, found none"),
+        (lambda images: {}, "images: expected at least one, found none"),
         (
-            lambda pictures: pictures | {"relief": pictures["relief"] / 255},
+            lambda images: images | {"relief": images["relief"] / 255},
             r"relief: expected uint8 .* found float64 of shape \(32, 32, 3\)",
         ),
         (
-            lambda pictures: pictures | {"relief": pictures["relief"][None]},
+            lambda images: images | {"relief": images["relief"][None]},
             r"relief: expected .* \(height, width, 1 or 3\), found .* \(1, 32, 32, 3\)",
         ),
         (
-            lambda pictures: {"imagery": pictures["imagery"]},
+            lambda images: {"imagery": images["imagery"]},
             r"masks: expected names among \['imagery'\], found 'cover'",
         ),
         (
-            lambda pictures: pictures | {"relief": pictures["relief"][:20]},
-            "relief: expected the proportions of imagery",
+            lambda images: images | {"relief": images["relief"][:20]},
+            "relief: expected",
         ),
         (
-            lambda pictures: pictures | {"cover": pictures["cover"] + np.uint8(9)},
+            lambda images: images | {"cover": images["cover"] + np.uint8(9)},
             "cover: expected a mask, one channel of class numbers from 0 to 8, found 1 .* to 1",
         ),
     ],
     ids=["none", "floats", "batch", "no mask", "proportions", "other classes"],
 )
-def test_bad_pictures_are_refused(pictures, change, message):
+def test_bad_images_are_refused(images, change, message):
     with pytest.raises(ValueError, match=message):
-        explorer.explore(change(pictures))
+        Explorer(change(images))
+
+
+def test_a_misspelled_control_is_refused(images):
+    with pytest.raises(ValueError, match=r"start: .*'rotation_range'.* found 'rotation'"):
+        Explorer(images, rotation=30)
 
 
 # --- in a lesson ----------------------------------------------------------------------------------
@@ -337,19 +325,18 @@ def test_shown_in_two_forms(live):
     bundle = live._repr_mimebundle_()
     assert sorted(bundle) == [checks.WIDGET, "image/png", "text/plain"]
     assert bundle[checks.WIDGET]["model_id"] == live.widget.model_id
-    assert base64.b64decode(bundle["image/png"]) == live.image.value
-    assert bundle["text/plain"].startswith("Figure 7.1 x 6.3 inches, axes: 6; 'ImageDataGenerator")
+    assert base64.b64decode(bundle["image/png"]) == live.widget.children[1].value
+    assert bundle["text/plain"] == repr(live.figure)  # outside a kernel nothing describes it
 
 
 SETUP = """\
-import helpers
 from helpers import explorer, tiles
 row = 40
-pictures, others = (
-    {name: tiles.read_pictures(name, "test")[number] for name in tiles.PICTURES}
+images, others = (
+    {name: tiles.read_images(name, "test")[number] for name in tiles.IMAGES}
     for number in (row, row + 1)
 )"""
-CELL = "explorer.explore(pictures, row)"
+CELL = "explorer.Explorer(images, row)"
 
 
 def notebook() -> nbformat.NotebookNode:
@@ -379,6 +366,8 @@ def test_what_is_stored(lesson):
     cell = json.loads(lesson.read_text(encoding="utf-8"))["cells"][2]
     (output,) = cell["outputs"]
     assert sorted(output["data"]) == ["image/png", "text/plain"]
+    text = "".join(output["data"]["text/plain"])
+    assert text.startswith("Figure 5.64 x 5.33 inches, axes: 6; 'ImageDataGenerator")
     assert "widget" not in lesson.read_text(encoding="utf-8")
 
 
@@ -393,13 +382,10 @@ def test_regenerated_twice_it_is_the_same(lesson, monkeypatch):
 OTHER_FIGURE = "figure 1 of 1 differs from the stored one"
 RUNS = {
     "good": (CELL, ""),
-    "settings": (
-        "explorer.explore(pictures, row, settings=explorer.Settings(zoom_range=0.21))",
-        "text/plain: stored ",
-    ),
-    "seed": ("explorer.explore(pictures, row, seed=2)", OTHER_FIGURE),
-    "tile": ("explorer.explore(others, row)", OTHER_FIGURE),
-    "no pictures": (f"{CELL}.widget", "0 figures, stored 1"),
+    "start": ("explorer.Explorer(images, row, zoom_range=0.21)", "text/plain: stored "),
+    "seed": ("explorer.Explorer(images, row, seed=2)", OTHER_FIGURE),
+    "tile": ("explorer.Explorer(others, row)", OTHER_FIGURE),
+    "no images": (f"{CELL}.widget", "0 figures, stored 1"),
     "twice": (f"display({CELL})\n{CELL}", "2 figures, stored 1"),
     "sliders more": (f"display({CELL}.widget)\n{CELL}", "text/plain: stored "),
 }
@@ -436,6 +422,8 @@ browser_path, lab, page = jupyterlab.browser_path, jupyterlab.lab, jupyterlab.pa
 
 # The picture beside the sliders, once the browser has decoded it.
 PICTURE = jupyterlab.OPEN + ".jp-OutputArea-output img"
+CONTROLS = ".jp-OutputArea-output .widget-vbox"
+SCREEN = {"width": 1366, "height": 768}  # a small laptop's
 READOUT = jupyterlab.OPEN + ".widget-slider:has-text('rotation_range') .widget-readout"
 
 
@@ -452,6 +440,7 @@ def test_a_reader_moves_a_slider(lesson, lab, page):
     name = jupyterlab.LESSONS[0]
     (lab.place / "notebooks" / "explorer.ipynb").write_bytes(lesson.read_bytes())
     try:
+        page.set_viewport_size(SCREEN)
         page.goto(lab.address.replace(name, "explorer.ipynb"), timeout=60_000)
         page.locator(PICTURE).wait_for()
         stored = picture_shown(page)
@@ -461,6 +450,13 @@ def test_a_reader_moves_a_slider(lesson, lab, page):
         assert page.get_by_text("Error displaying widget").count() == 0
         first = picture_shown(page)
         assert first.shape == stored.shape
+        controls, figure = (
+            page.locator(place).bounding_box() for place in (jupyterlab.OPEN + CONTROLS, PICTURE)
+        )
+        assert controls["x"] + controls["width"] <= figure["x"]  # beside, not below
+        assert figure["x"] + figure["width"] <= SCREEN["width"]
+        assert max(box["y"] + box["height"] for box in (controls, figure)) <= SCREEN["height"]
+        assert min(box["y"] for box in (controls, figure)) >= 0
         assert np.abs(first - stored).max() < 30
         readout = page.locator(READOUT)
         readout.fill("90")

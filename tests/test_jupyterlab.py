@@ -5,12 +5,14 @@ for on the path, or taken from ``CHROMIUM``; where there is none the test is ski
 ``BROWSER_REQUIRED`` is set, as ``.ci/run`` does.
 """
 
+import contextlib
 import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -205,9 +207,18 @@ def save(page: Page, lesson: Path) -> list[nbformat.NotebookNode]:
     """Save the lesson that is open and return its code cells as they then are on disk."""
     before = lesson.stat().st_mtime_ns
     choose(page, "File", "docmanager:save")
+    return saved(lesson, before)
+
+
+def saved(lesson: Path, before: int) -> list[nbformat.NotebookNode]:
+    """Return the code cells of a notebook once it is newer than `before`, and whole.
+
+    JupyterLab writes into the file itself, so half of it can be there.
+    """
     for _ in range(100):
         if lesson.stat().st_mtime_ns != before:
-            return code_cells(lesson)
+            with contextlib.suppress(nbformat.reader.NotJSONError):
+                return code_cells(lesson)
         time.sleep(0.1)
     pytest.fail(f"{lesson.name} was not saved")
 
@@ -278,6 +289,14 @@ def test_a_reader_can_run_the_lesson(lesson: str, lab: Lab, page: Page) -> None:
         page.screenshot(path=picture, full_page=True)
         error.add_note(f"what the browser showed: {picture}")
         raise
+
+
+def test_a_notebook_that_is_being_written_is_waited_for(tmp_path: Path) -> None:
+    whole = nbformat.writes(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")]))
+    path = tmp_path / "lesson.ipynb"
+    path.write_text(whole[: len(whole) // 2])
+    threading.Timer(0.5, path.write_text, [whole]).start()
+    assert [cell.source for cell in saved(path, before=0)] == ["1"]
 
 
 def test_there_is_a_lesson_to_try() -> None:

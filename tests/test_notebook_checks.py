@@ -612,7 +612,8 @@ def run_pytest(folder: Path, *options: str) -> tuple[dict[tuple[str, str], str],
     """
     (folder / "pytest.ini").write_text("[pytest]\n")
     (folder / "conftest.py").write_text((ROOT / "conftest.py").read_text(encoding="utf-8"))
-    paths = [str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")]
+    paths = [str(ROOT / name) for name in (".", "tests", "tools")]
+    paths.append(os.environ.get("PYTHONPATH", ""))
     environment = {key: text for key, text in os.environ.items() if not key.startswith("PYTEST_")}
     flags = ("-p", "no:cacheprovider", "--color=no", "--junitxml=report.xml")
     done = subprocess.run(

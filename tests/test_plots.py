@@ -119,8 +119,8 @@ def test_the_map_shows_every_tile_once(colour_by):
     assert sum(len(points.get_offsets()) for points in lower.collections) == len(tiles.table())
 
 
-def test_the_map_without_pictures():
-    plots.show_map("split", pictures=False)
+def test_the_map_without_images():
+    plots.show_map("split", images=False)
     (axes,) = plt.gcf().axes
     assert [points.get_label() for points in axes.collections] == list(tiles.SPLITS)
 
