@@ -78,7 +78,21 @@ def is_cell(item: pytest.Item) -> bool:
     return hasattr(item, "cell") and hasattr(item, "test_outputs")
 
 
+def refused_options(config: pytest.Config) -> str:
+    """Say which option would compare less than all, or tear a lesson apart; empty if none does."""
+    for option in ("--nbval-lax", "--nbval-sanitize-with", "--sanitize-with"):
+        if config.getoption(option, None):
+            return f"{option}: every output of every cell is compared as it is; use --nbval alone"
+    spread = config.getoption("dist", "no")
+    if config.getoption("nbval", False) and spread not in ("no", "loadscope", "loadfile"):
+        return f"-n with --dist {spread}: a lesson's cells need one worker; add --dist loadscope"
+    return ""
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    refused = refused_options(config)
+    if refused:
+        raise pytest.UsageError(refused)
     lesson_kernels.prepare(os.environ, keep_own=False)
     lesson_kernels.quieten_tensorflow()
     matplotlib.use("Agg")  # figures of tests and doctests open no windows
@@ -120,7 +134,7 @@ def _problems(item: Any, stored: list[Any]) -> list[str]:
     new = item.test_outputs or []
     raised = [output for output in new if output["output_type"] == "error"]
     if raised and not item.options["check_exception"]:
-        return [f"{raised[0]['ename']}: {raised[0]['evalue']}".partition("\n")[0]]
+        return [checks.headline(raised[0]["ename"], raised[0]["evalue"])]
     problems = []
     if item.options["check_exception"] and not raised:
         problems.append(f"tagged {checks.RAISES!r}, but nothing was raised")

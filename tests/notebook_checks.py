@@ -33,6 +33,10 @@ MAX_BYTES = 1_500_000
 NOTEBOOK_METADATA = {"kernelspec", "language_info"}
 CELL_METADATA = {"tags", "jupyter", "jp-MarkdownHeadingCollapsed"}
 
+# The tag of a solution, and how its cell is folded.
+SOLUTION = "solution"
+FOLDED = {"source_hidden": True, "outputs_hidden": True}
+
 # Comments and tags that switch a check off, or stand for a tag that says it better.
 _MARKER = re.compile(r"^\s*#+\s*((?:NBVAL|PYTEST_VALIDATE)_[A-Z_]+)\s*$", re.MULTILINE)
 _FORBIDDEN_TAG = re.compile(r"nbval-|pytest-validate-|skip-execution")
@@ -117,6 +121,18 @@ def machine_trace(text: str) -> str | None:
         if found:
             return f"{what}: {found.group()!r}"
     return None
+
+
+def headline(name: str, message: str) -> str:
+    """Return an error in one line: its class, and the first line of its message that says anything.
+
+    Examples
+    --------
+    >>> headline("AssertionError", "\\nNot equal to tolerance rtol=1e-07, atol=0\\n\\nMismatched …")
+    'AssertionError: Not equal to tolerance rtol=1e-07, atol=0'
+    """
+    lines = message.split("\n")
+    return ": ".join([name, *[line.strip() for line in lines if line.strip()][:1]])
 
 
 def output_texts(output: dict[str, Any]) -> Iterator[str]:
@@ -204,6 +220,11 @@ def _cell_problems(cell: Cell) -> Iterator[str]:
         yield f"metadata {key!r} is left behind by a program: {REMEDY}"
     if cell["cell_type"] == "code" and not text_of(cell["source"]).strip():
         yield "an empty code cell, expected none: delete it"
+    folding = cell.get("metadata", {}).get("jupyter", {})
+    if SOLUTION in tags_of(cell) and folding != FOLDED:
+        yield f"a solution in sight, expected metadata 'jupyter' {FOLDED}, found {folding}"
+    if SOLUTION not in tags_of(cell) and folding.get("outputs_hidden"):
+        yield f"hidden outputs, expected them in sight of all cells not tagged {SOLUTION!r}"
 
 
 def _count_problems(cell: Cell, expected: int) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """The sample data is what its README says, seen from the pixels; and `build.py` builds that."""
 
 import csv
+import hashlib
 import importlib.util
 import math
 import os
@@ -22,6 +23,13 @@ from helpers import tiles
 ROOT = Path(__file__).resolve().parents[1] / "data_samples"
 STREAMS = ("imagery", "relief", "cover")
 CLASSES = ["barren", "cropland", "forest", "grassland", "savanna", "shrubland", "snow_ice", "water"]
+
+# SHA-256 of what says which tiles there are, which pixels they have, and where they come from.
+PINNED = {
+    "checksums.csv": "1b9b406c8d009097aae70dfb3a0b55e1c3ce8a85447248d4a28984410fbc274d",
+    "chosen.csv": "e8682eff1579f1e126d8fd2a81efd4e5fe464ba1dac3245fc468d9d5afaea475",
+    "sources.txt": "69703f29a1f35a5ce353fc84dbcdd3e9570941d4c0760830597c0d41d11f3852",
+}
 
 
 def read(name):
@@ -91,6 +99,12 @@ def test_checksums(images):
         for stream in STREAMS:
             found = f"{zlib.crc32(images[stream][line['id']].tobytes()):08x}"
             assert found == line[stream], (line["id"], stream)
+
+
+@pytest.mark.parametrize(("name", "pinned"), PINNED.items())
+def test_tiles_and_pixels_are_those_that_the_lessons_were_stored_with(name, pinned):
+    """Change a hash only with the data itself, and store every lesson again."""
+    assert hashlib.sha256((ROOT / name).read_bytes()).hexdigest() == pinned
 
 
 def test_the_folder_is_small():
@@ -247,6 +261,22 @@ def test_the_readme_names_every_column_and_file():
     for path in ROOT.iterdir():
         if path.name not in ("README.md", "__pycache__") and not path.name.startswith("."):
             assert f"`{path.name}" in text
+
+
+def test_what_the_readme_says_of_the_tiles_can_be_counted(rows):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    front = (ROOT.parent / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"\b(\d{3}) tiles", text + front)) == {str(len(rows))}
+    (sea,) = re.findall(r"Of the 90 tiles of\s+water, (\d+) hold nothing else", text)
+    assert int(sea) == sum(
+        row["class"] == "water" and float(row["cover_diversity"]) == 0 for row in rows
+    )
+    (near,) = re.findall(r"(\d+) of the 120 test tiles have a training tile two\s+squares", text)
+    train, test = ([corner(r["id"]) for r in rows if r["split"] == s] for s in ("train", "test"))
+    assert int(near) == sum(
+        any(max(abs(north - other), abs(west - beside)) == 128 for other, beside in train)
+        for north, west in test
+    )
 
 
 # The script that builds it.

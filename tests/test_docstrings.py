@@ -1,4 +1,4 @@
-"""Every public function of the helpers says what it takes, gives and raises, and where it is built."""
+"""Every public function of the helpers is documented, and says which lesson builds it."""
 
 import ast
 import importlib

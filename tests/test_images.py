@@ -286,6 +286,21 @@ def test_every_changed_bit_of_a_png_is_found(size, tmp_path):
 # --- Rows and paths ---------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("size", [(48, 64), (20, 30)], ids=["own size", "resized"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_jpeg_that_its_library_calls_corrupt_is_refused(channels, size, tmp_path):
+    """Bytes too many, or too few: Pillow and a flow read it as if it were whole."""
+    content = jpeg(Image.fromarray(photo(48, 64)))
+    for name, broken in (
+        ("bytes.jpg", content[:-2] + b"\x07" * 9 + content[-2:]),
+        ("short.jpg", content[: len(content) // 2] + content[-2:]),
+    ):
+        path = tmp_path / name
+        path.write_bytes(broken)
+        with pytest.raises(ValueError, match=rf"row 0 .*{name}.*: .*\(Corrupt JPEG data"):
+            Images([path], (*size, channels))[[0]]
+
+
 def test_files_and_rows_that_are_not_there(tmp_path):
     path, whole = tmp_path / "gone.png", tiles.paths("relief", "test")[0]
     with pytest.raises(FileNotFoundError, match=r"row 1 \(.*gone.png\): .*, found nothing there"):

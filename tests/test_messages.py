@@ -92,6 +92,16 @@ def test_a_long_message_is_cut():
     assert len(essence(ValueError("word " * 200), limit=50)) < 70
 
 
+def test_of_a_message_of_usual_length_nothing_is_cut():
+    words = "word " * 70
+    assert essence(ValueError(words)).split() == ["ValueError:", *words.split()]
+
+
+def test_what_keras_adds_of_the_arguments_is_left_out():
+    text = "two inputs\n\nArguments received by Dense.call():\n  • inputs=…\n"
+    assert essence(ValueError(text)) == "ValueError: two inputs"
+
+
 def test_an_address_in_memory_is_left_out():
     assert essence(ValueError(f"x={object()}")) == "ValueError: x=<object object>"
 

@@ -407,6 +407,8 @@ def display(kind: str, text: str) -> dict[str, Any]:
     return {"output_type": "display_data", "metadata": {}, "data": {kind: text}}
 
 
+HALF_FOLDED = {"source_hidden": True}
+
 # Each fault of a stored file, and what the message must say.
 STORED_FAULTS: dict[str, tuple[Callable[[Notebook], None], str]] = {
     "never run": (
@@ -423,6 +425,10 @@ STORED_FAULTS: dict[str, tuple[Callable[[Notebook], None], str]] = {
         "'NBVAL_IGNORE_OUTPUT' switches a check",
     ),
     "comment that skips": (edit(4, new="\n  #NBVAL_SKIP"), "'NBVAL_SKIP' switches a check"),
+    "comment of an older nbval": (
+        edit(4, new="\n# PYTEST_VALIDATE_IGNORE_OUTPUT"),
+        "'PYTEST_VALIDATE_IGNORE_OUTPUT' switches a check",
+    ),
     "tag that ignores output": (
         put("cells", 4, "metadata", "tags", value=["nbval-ignore-output"]),
         "'nbval-ignore-output' switches a check",
@@ -491,6 +497,18 @@ STORED_FAULTS: dict[str, tuple[Callable[[Notebook], None], str]] = {
         put("metadata", "language_info", "version", value="3.11.7"),
         "holds the version of one Python",
     ),
+    "solution in sight": (
+        put("cells", 4, "metadata", value={"tags": ["solution"], "jupyter": HALF_FOLDED}),
+        "a solution in sight, expected metadata 'jupyter' {'source_hidden': True, 'outputs_hid",
+    ),
+    "solution never folded": (
+        put("cells", 4, "metadata", "tags", value=["solution"]),
+        "found {}",
+    ),
+    "hidden outputs": (
+        put("cells", 4, "metadata", "jupyter", value={"outputs_hidden": True}),
+        "hidden outputs, expected them in sight",
+    ),
     "older format": (older, "notebook format 4.4, expected 4.5"),
     "invalid": (put("cells", 4, "outputs", value=[{}]), "not a valid notebook"),
     "two cells with one id": (put("cells", 4, "id", value="cell-3"), "two cells with the id"),
@@ -507,7 +525,8 @@ def planted(lesson: Notebook, change: Callable[[Notebook], None], path: Path) ->
 
 
 def test_stored_lesson_is_in_order(lesson, tmp_path):
-    path = planted(lesson, lambda notebook: None, tmp_path / "lesson.ipynb")
+    folded = {"tags": ["solution"], "jupyter": HALF_FOLDED | {"outputs_hidden": True}}
+    path = planted(lesson, put("cells", 4, "metadata", value=folded), tmp_path / "lesson.ipynb")
     assert checks.stored_problems(path) == []
 
 
@@ -563,6 +582,10 @@ RUN_FAULTS: dict[str, tuple[Callable[[Notebook], None], dict[str, str]]] = {
     "raises": (
         edit(4, "len(images)", "len(tiles)"),
         {"Cell 2": "Cell 2 under 'A batch': NameError: name 'tiles' is not defined"},
+    ),
+    "unequal": (
+        edit(4, "print(", "np.testing.assert_allclose(images, images + 1)\nprint("),
+        {"Cell 2": "Cell 2 under 'A batch': AssertionError: Not equal to tolerance"},
     ),
     "silent": (
         edit(6, RAISE, "pass"),
@@ -624,6 +647,8 @@ def run_pytest(folder: Path, *options: str) -> tuple[dict[tuple[str, str], str],
         text=True,
         check=False,
     )
+    if done.returncode == pytest.ExitCode.USAGE_ERROR:
+        return {}, done.stderr
     results = {}
     for case in ElementTree.parse(folder / "report.xml").iter("testcase"):
         failure = case.find("failure") if case.find("failure") is not None else case.find("error")
@@ -671,3 +696,22 @@ def test_stored_lessons_are_checked_without_nbval(lesson, tmp_path):
     assert sorted(results) == [("good", STORED), ("unrun", STORED)]
     assert not results["good", STORED]
     assert "unrun.ipynb: Cell 2 under 'A batch': stored without having been run" in printed
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--nbval-lax",), "--nbval-lax: every output of every cell is compared as it is"),
+        (("--nbval", "--nbval-lax"), "--nbval-lax: every output"),
+        (("--nbval", "--nbval-sanitize-with=all.cfg"), "--nbval-sanitize-with: every output"),
+        (("--nbval", "--sanitize-with=all.cfg"), "--sanitize-with: every output"),
+        (("--nbval", "-n", "2"), "-n with --dist load: a lesson's cells need one worker"),
+        (("--nbval", "-n", "1", "--dist", "worksteal"), "-n with --dist worksteal: "),
+    ],
+)
+def test_options_that_weaken_the_checks_are_refused_in_one_line(tmp_path, options, message):
+    (tmp_path / "all.cfg").write_text("[all]\nregex: .*\nreplace: same\n")
+    results, printed = run_pytest(tmp_path, *options)
+    assert results == {}
+    assert printed.startswith(f"ERROR: {message}")
+    assert len(printed.strip().splitlines()) == 1

@@ -43,7 +43,9 @@ def test_a_nested_batch_has_a_column_a_sample_and_a_row_a_leaf(capsys):
 
 def test_bars_share_their_axis():
     fig = drawn(SITE * np.arange(1, 5)[:, None])
-    assert len({axes.get_ylim() for axes in fig.axes}) == 1
+    ((low, high),) = {axes.get_ylim() for axes in fig.axes}
+    assert low < -4
+    assert high > 12
 
 
 def test_tensors_whole_number_labels_and_names_of_ones_own():
@@ -83,40 +85,81 @@ def test_an_empty_batch_is_refused():
 
 
 def chain(batch, model):
+    """Plot a chain; return its texts, its arrows as pairs of first lines, its dashed frames."""
     plots.show_chain(batch, tf.data.Dataset.from_tensors(batch), model)
     axes = plt.gca()
-    arrows = [text for text in axes.texts if getattr(text, "arrow_patch", None)]
     dashed = [patch for patch in axes.patches if patch.get_linestyle() == "--"]
-    return {text.get_text() for text in axes.texts}, len(arrows), len(dashed)
+
+    def beside(x, y, side):
+        """Return the first line of the frame to the left (-1) or to the right (1) of a point."""
+        texts = {
+            side * (text.get_position()[0] - x): text.get_text()
+            for text in axes.texts
+            if text.get_text() and abs(text.get_position()[1] - y) < 0.1
+        }
+        return texts[min(away for away in texts if away > 0)].split("\n")[0]
+
+    arrows = [text for text in axes.texts if getattr(text, "arrow_patch", None)]
+    heads = {type(arrow.arrow_patch.get_arrowstyle()) for arrow in arrows}
+    assert heads == {mpl.patches.ArrowStyle.CurveB}  # at the end, not at the beginning
+    bold = [text for text in axes.texts if text.get_fontweight() == "bold"]
+    headings = sorted((text.get_position()[0], text.get_text().split()[0]) for text in bold)
+    assert [first for _, first in headings] == ["batch", "element", "model"]
+    joins = [(beside(*arrow.xyann, -1), beside(*arrow.xy, 1)) for arrow in arrows]
+    return {text.get_text() for text in axes.texts}, sorted(joins), len(dashed)
 
 
 def test_a_chain_that_fits_joins_every_leaf():
     model = build_model(["imagery", "site"], ["land_cover"])
-    texts, arrows, dashed = chain(((IMAGERY, SITE), LABELS), model)
+    texts, joins, dashed = chain(((IMAGERY, SITE), LABELS), model)
     assert "input imagery\n(None, 64, 64, 3)" in texts
     assert "output land_cover\n(None, 8)" in texts
-    assert (arrows, dashed) == (6, 0)
+    assert joins == [
+        ("inputs[0]", "input imagery"),
+        ("inputs[0]", "inputs[0]"),
+        ("inputs[1]", "input site"),
+        ("inputs[1]", "inputs[1]"),
+        ("targets", "output land_cover"),
+        ("targets", "targets"),
+    ]
+    assert dashed == 0
 
 
 def test_a_chain_that_does_not_fit_has_dashed_frames():
     model = build_model(["imagery", "site"], ["land_cover", "composition"], named=True)
     batch = ({"imagery": IMAGERY, "sites": SITE}, {"land_cover": LABELS})
-    _, arrows, dashed = chain(batch, model)
-    assert (arrows, dashed) == (3 + 2, 1 + 2)
+    _, joins, dashed = chain(batch, model)
+    paths = ["inputs['imagery']", "inputs['sites']", "targets['land_cover']"]
+    ports = [(paths[0], "input imagery"), (paths[2], "output land_cover")]
+    assert joins == sorted([*((path, path) for path in paths), *ports])
+    assert dashed == 1 + 2
 
 
 def test_a_chain_does_not_join_shapes_that_differ():
     model = build_model(["site", "imagery"], ["land_cover"])
-    _, arrows, dashed = chain(((IMAGERY, SITE), LABELS), model)
-    assert (arrows, dashed) == (3 + 1, 2 + 2)
+    _, joins, dashed = chain(((IMAGERY, SITE), LABELS), model)
+    assert [join for join in joins if join[0] != join[1]] == [("targets", "output land_cover")]
+    assert (len(joins), dashed) == (3 + 1, 2 + 2)
 
 
 @pytest.mark.parametrize("colour_by", ["class", "split"])
-def test_the_map_shows_every_tile_once(colour_by):
+def test_the_map_shows_every_tile_at_its_place(colour_by):
     plots.show_map(colour_by)
     upper, lower = plt.gcf().axes
-    assert len(upper.images) == len(tiles.table())
-    assert sum(len(points.get_offsets()) for points in lower.collections) == len(tiles.table())
+    table = tiles.table()
+    places = table[["longitude", "latitude"]].to_numpy()
+    extents = np.array([image.get_extent() for image in upper.images])
+    assert np.allclose(extents - places.repeat(2, axis=1), (-1.6, 1.6, -1.6, 1.6))
+    for row in (0, 479, 480, 719):
+        tile, split, name = table.loc[row, ["id", "split", "class"]]
+        stored = plt.imread(tiles.ROOT / "imagery" / split / name / f"{tile}.png")
+        assert np.allclose(upper.images[row].get_array() / 255, stored[::4, ::4])
+    colours = {"class": plots.CLASS_COLOURS, "split": plots.SPLIT_COLOURS}[colour_by]
+    assert [points.get_label() for points in lower.collections] == list(colours)
+    for points in lower.collections:
+        name = points.get_label()
+        assert np.array_equal(points.get_offsets(), places[table[colour_by] == name])
+        assert mpl.colors.same_color(points.get_facecolor()[0], colours[name])
 
 
 def test_the_map_without_images():
@@ -133,20 +176,28 @@ def test_a_contact_sheet_has_every_option_at_every_strength():
     assert [axes.get_title() for axes in blocks[0].axes] == ["0.1", "0.5"]
     assert np.allclose(blocks[0].axes[1].images[0].get_array(), IMAGERY[1])
     stretched = blocks[1].axes[0].images[0].get_array()
-    assert (stretched.min(), stretched.max()) == (0, 1)
+    low, high = SPREAD.min(), SPREAD.max()
+    assert np.allclose(stretched, (SPREAD - low) / (high - low))
+    assert blocks[1].axes[0].get_title() == f"on\n{low:.3g} to {high:.3g}"
 
 
 SPREAD = IMAGERY[0] * 300 - 100
 
 
-def test_outlines_surround_the_largest_class():
+def test_outlines_surround_the_largest_class_of_each_sample():
     masks = np.zeros((2, 32, 32, 1), int)
-    masks[:, 8:24, 8:24] = 5
+    masks[0, 2:26, 6:30] = 5
+    masks[1, 6:30, 4:28] = 3
     plots.show_outlines({"imagery": IMAGERY[:2]}, masks)
-    axes = plt.gcf().axes[0]
-    (outline,) = axes.collections[-1].get_paths()
-    low, high = outline.vertices.min(axis=0), outline.vertices.max(axis=0)
-    assert np.allclose([low, high], [[0.25, 0.25], [0.75, 0.75]], atol=0.02)
+    for number, axes in enumerate(plt.gcf().axes):
+        ys, xs = np.nonzero(masks[number, ..., 0])
+        (outline,) = axes.collections[-1].get_paths()
+        low, high = outline.vertices.min(axis=0), outline.vertices.max(axis=0)
+        expected = np.array([[xs.min(), ys.min()], [xs.max() + 1, ys.max() + 1]]) / 32
+        assert np.allclose([low, high], expected, atol=0.02)
+        (image,) = axes.images
+        assert np.allclose(image.get_array(), IMAGERY[number])
+        assert (image.origin, tuple(image.get_extent())) == ("upper", (0, 1, 1, 0))
 
 
 def test_a_montage_has_every_picture_with_its_name():
@@ -159,6 +210,9 @@ def test_a_montage_has_every_picture_with_its_name():
 def test_values_and_classes_are_counted():
     plots.show_values({"one": IMAGERY, "other": IMAGERY / 2}, ["water", "water", "forest"])
     left, right = plt.gcf().axes
-    assert [np.isclose(line.get_data().values.sum(), 1) for line in left.patches] == [True, True]
+    for line, values in zip(left.patches, (IMAGERY, IMAGERY / 2), strict=True):
+        shown = line.get_data()
+        assert np.allclose(shown.values * values.size, np.histogram(values, shown.edges)[0])
+        assert np.isclose(shown.values.sum(), 1)
     widths = dict(zip(tiles.CLASS_NAMES, (bar.get_width() for bar in right.patches), strict=True))
     assert (widths["water"], widths["forest"], widths["barren"]) == (2, 1, 0)

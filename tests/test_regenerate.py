@@ -73,7 +73,7 @@ def test_what_is_stored(lesson):
         f"import os\nprint('one', flush=True)\nos.write(2, b'{NATIVE}\\n')\nprint('two')",
         FIGURE,
         ["raise ValueError('no such tile:\\n' + '\\n'.join('a line' for _ in range(20)))"],
-        "7",
+        "print('six')\n7",
     )
     assert regenerate.main([str(path)]) == 0
     text = path.read_text(encoding="utf-8")
@@ -95,7 +95,39 @@ def test_what_is_stored(lesson):
     assert error["traceback"][0] == "ValueError: no such tile:"
     assert error["traceback"][-1] == "…"
     assert len(error["traceback"]) == regenerate.MESSAGE_LINES + 1
-    assert result["outputs"][0]["execution_count"] == 4
+    kinds = [output["output_type"] for output in result["outputs"]]
+    assert kinds == ["stream", "execute_result"]
+    assert result["outputs"][1]["execution_count"] == 4
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "lesson.ipynb"
+    path.write_text("old")
+
+    def full(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="disk full"):
+        regenerate.write(path, "new")
+    assert path.read_text() == "old"
+
+
+def test_an_image_is_kept_only_where_the_texts_are_the_same():
+    """Two drawings may look alike where their descriptions differ."""
+    images = [np.full((40, 40, 3), level, np.uint8) for level in (200, 201)]
+    old, new = (base64.b64encode(encoded(image)).decode() for image in images)
+
+    def notebook(image, text):
+        data = {"image/png": image, "text/plain": text}
+        output = nbformat.v4.new_output("display_data", data)
+        cells = [nbformat.v4.new_code_cell(id="one", outputs=[output])]
+        return nbformat.v4.new_notebook(cells=cells)
+
+    for text, kept in (("the same", 1), ("another", 0)):
+        fresh = notebook(new, text)
+        assert regenerate.keep_pictures(fresh, notebook(old, "the same")) == kept
+        assert fresh.cells[0].outputs[0].data["image/png"] == (old if kept else new)
 
 
 def test_what_programs_leave_behind_is_stripped(lesson):
@@ -156,6 +188,7 @@ def test_cells_keep_their_ids_and_new_ones_are_the_same_in_every_run(lesson):
     ("codes", "message"),
     [
         (["1", "1 / 0"], "Cell 1 under 'First part': ZeroDivisionError: division by zero"),
+        (["raise AssertionError('\\nNot equal')"], "'First part': AssertionError: Not equal"),
         (
             ["import warnings; warnings.warn('mind the gap')"],
             "Cell 0 under 'First part': wrote to standard error: '",
@@ -179,6 +212,7 @@ def test_cells_keep_their_ids_and_new_ones_are_the_same_in_every_run(lesson):
     ],
     ids=[
         "raises",
+        "raises after an empty line",
         "warns",
         "warns natively too",
         "silent",

@@ -91,7 +91,7 @@ async def run(notebook: nbformat.NotebookNode, folder: Path) -> None:
     try:
         await client.async_execute(cwd=str(folder), stderr=subprocess.DEVNULL)
     except CellExecutionError as error:
-        message = f"{error.ename}: {error.evalue}"
+        message = checks.headline(error.ename, error.evalue)
     except (CellTimeoutError, DeadKernelError) as error:
         message = str(error)
     else:
