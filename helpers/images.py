@@ -188,8 +188,10 @@ class Images:
                 _check_png(content)
             image: Image.Image = opened
             mode = image.mode
-            if opened.format in ("JPEG", "MPO") and mode in ("L", "RGB"):
-                image = Image.fromarray(_decode_jpeg(content).squeeze(2 if mode == "L" else ()))
+            decoded_as = _jpeg_mode(content) if opened.format in ("JPEG", "MPO") else None
+            if decoded_as:
+                pixels = simplejpeg.decode_jpeg(content, decoded_as)
+                image = Image.fromarray(pixels[..., 0] if decoded_as == "GRAY" else pixels)
                 image.info = opened.info  # the orientation
             else:
                 opened.load()  # Pillow decodes as late as it can
@@ -251,9 +253,10 @@ def _centre(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int, i
 def _decode(content: bytes, place: np.ndarray) -> bool:
     """Decode a PNG or JPEG file of the right size and colours, to the values of Pillow, faster."""
     if content[:2] == b"\xff\xd8":
-        if simplejpeg.decode_jpeg_header(content)[2] in ("CMYK", "YCCK"):
+        mode = _jpeg_mode(content)
+        if mode is None:
             return False
-        found = _decode_jpeg(content)
+        found = simplejpeg.decode_jpeg(content, mode)  # strict: raises for corrupt data
     elif content[:4] == b"\x89PNG":
         # Unchanged: neither rotated by the camera's orientation nor reduced to eight bits.
         decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -272,10 +275,13 @@ def _decode(content: bytes, place: np.ndarray) -> bool:
     return True
 
 
-def _decode_jpeg(content: bytes) -> np.ndarray:
-    """Decode a JPEG file, grey or colours; one that libjpeg calls corrupt raises ValueError."""
-    is_grey = simplejpeg.decode_jpeg_header(content)[2].lower() == "gray"
-    return simplejpeg.decode_jpeg(content, "GRAY" if is_grey else "RGB")
+def _jpeg_mode(content: bytes) -> str | None:
+    """Return as what simplejpeg decodes a JPEG file; None for one that it leaves to Pillow."""
+    try:
+        colours = simplejpeg.decode_jpeg_header(content)[2]
+    except ValueError:  # a rare way to store colours, or half a header
+        return None
+    return {"Gray": "GRAY", "YCbCr": "RGB", "RGB": "RGB"}.get(colours)
 
 
 def _check_png(content: bytes) -> None:

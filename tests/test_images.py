@@ -9,6 +9,7 @@ import zlib
 import cv2
 import numpy as np
 import pytest
+import simplejpeg
 import tensorflow as tf
 from PIL import Image, ImageOps
 
@@ -293,12 +294,25 @@ def test_a_jpeg_that_its_library_calls_corrupt_is_refused(channels, size, tmp_pa
     content = jpeg(Image.fromarray(photo(48, 64)))
     for name, broken in (
         ("bytes.jpg", content[:-2] + b"\x07" * 9 + content[-2:]),
-        ("short.jpg", content[: len(content) // 2] + content[-2:]),
+        ("short.jpg", content[:-300] + content[-2:]),
     ):
         path = tmp_path / name
         path.write_bytes(broken)
         with pytest.raises(ValueError, match=rf"row 0 .*{name}.*: .*\(Corrupt JPEG data"):
             Images([path], (*size, channels))[[0]]
+
+
+def test_a_jpeg_of_rare_proportions_of_colour_is_left_to_pillow(tmp_path):
+    """Two rows of one colour for each of the other: TurboJPEG has no name for that."""
+    content = bytearray(jpeg(Image.fromarray(photo(48, 64)), subsampling=0))
+    frame = content.index(b"\xff\xc0")
+    content[frame + 14] = 0x12  # the second colour: as wide as the first, twice as high
+    path = tmp_path / "rare.jpg"
+    path.write_bytes(bytes(content))
+    with pytest.raises(ValueError, match="subsampling"):
+        simplejpeg.decode_jpeg_header(bytes(content))
+    expected = np.asarray(Image.open(path).convert("RGB"))
+    np.testing.assert_array_equal(Images([path], (48, 64, 3))[[0]][0], expected)
 
 
 def test_files_and_rows_that_are_not_there(tmp_path):
