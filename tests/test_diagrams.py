@@ -1,0 +1,49 @@
+"""Each diagram is the one that the script plots, and can be read without seeing it."""
+
+import itertools
+from pathlib import Path
+
+import diagrams
+import notebook_checks as checks
+import pytest
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return diagrams.write(tmp_path_factory.mktemp("images"))
+
+
+def test_every_image_is_one_of_the_script(written: list[Path]) -> None:
+    names = {path.name for path in diagrams.FOLDER.iterdir()}
+    assert names == {path.name for path in written} == set(diagrams.ALTERNATIVES)
+
+
+@pytest.mark.parametrize("name", diagrams.ALTERNATIVES)
+def test_the_image_is_what_the_script_plots(written: list[Path], name: str) -> None:
+    (new,) = (path for path in written if path.name == name)
+    stored = diagrams.FOLDER / name
+    problem, _ = checks.picture_problem(*(checks.pixels(p.read_bytes()) for p in (stored, new)))
+    assert not problem, f"{name} {problem}: run `python tools/diagrams.py`"
+    assert stored.stat().st_size < 60_000
+    assert checks.png_notes(stored.read_bytes()) == []
+
+
+def test_the_alternative_text_says_how_long_each_schedule_is() -> None:
+    schedules = [diagrams.schedule(6, ahead=False), diagrams.schedule(6)]
+    schedules.append(diagrams.schedule(6, workers=2))
+    for tasks in schedules:
+        assert (
+            f"{max(task.stop for task in tasks):.0f} ms" in diagrams.ALTERNATIVES["timelines.png"]
+        )
+
+
+def test_nobody_does_two_things_at_a_time_and_each_batch_goes_in_order() -> None:
+    for tasks in (diagrams.schedule(6), diagrams.schedule(6, workers=2)):
+        for who in {task.who for task in tasks}:
+            own = sorted((task.start, task.stop) for task in tasks if task.who == who)
+            assert all(before[1] <= after[0] for before, after in itertools.pairwise(own))
+        for batch in range(6):
+            steps = [task for task in tasks if task.batch == batch]
+            assert [task.step for task in steps] == ["plan", "make", "train"]
+            assert steps[0].stop <= steps[1].start
+            assert steps[1].stop <= steps[2].start
