@@ -280,7 +280,7 @@ def _picture_problems(data: dict[str, Any]) -> Iterator[str]:
     if extra:
         yield f"picture carries notes that differ between versions ({', '.join(extra)}): {REMEDY}"
     if text_of(data.get("text/plain", "")).startswith("<Figure size"):
-        yield "figure without a fingerprint: `import helpers` belongs before matplotlib"
+        yield f"figure without a fingerprint: {REMEDY}"
 
 
 # --- PNG files ------------------------------------------------------------------------------------

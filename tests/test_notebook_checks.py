@@ -302,7 +302,6 @@ def test_other_texts_are_no_machine_traces(text):
 # --- a lesson, stored and run ---------------------------------------------------------------------
 
 SETUP = """\
-import helpers
 import numpy as np
 import matplotlib.pyplot as plt
 from IPython.display import HTML
