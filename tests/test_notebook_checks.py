@@ -408,6 +408,17 @@ def display(kind: str, text: str) -> dict[str, Any]:
 
 HALF_FOLDED = {"source_hidden": True}
 
+
+def both(*changes: Callable[[Notebook], None]) -> Callable[[Notebook], None]:
+    """Return a change that is several."""
+    return lambda notebook: [change(notebook) for change in changes] and None
+
+
+def within(index: int, tag: str) -> Callable[[Notebook], None]:
+    """Return a change that lets a cell's numbers differ."""
+    return put("cells", index, "metadata", "tags", value=[tag])
+
+
 # Each fault of a stored file, and what the message must say.
 STORED_FAULTS: dict[str, tuple[Callable[[Notebook], None], str]] = {
     "never run": (
@@ -508,6 +519,18 @@ STORED_FAULTS: dict[str, tuple[Callable[[Notebook], None], str]] = {
         put("cells", 4, "metadata", "jupyter", value={"outputs_hidden": True}),
         "hidden outputs, expected them in sight",
     ),
+    "tolerance that is none": (
+        put("cells", 4, "metadata", "tags", value=["within-2"]),
+        "tags ['within-2'], expected one like 'within-2%'",
+    ),
+    "too large a tolerance": (
+        put("cells", 4, "metadata", "tags", value=["within-61%"]),
+        "at most 60 %",
+    ),
+    "tolerance of nothing": (
+        put("cells", 3, "metadata", "tags", value=["within-2%"]),
+        "Cell 1 under 'A batch': tagged 'within-2%', but its outputs hold no number",
+    ),
     "older format": (older, "notebook format 4.4, expected 4.5"),
     "invalid": (put("cells", 4, "outputs", value=[{}]), "not a valid notebook"),
     "two cells with one id": (put("cells", 4, "id", value="cell-3"), "two cells with the id"),
@@ -606,6 +629,36 @@ RUN_FAULTS: dict[str, tuple[Callable[[Notebook], None], dict[str, str]]] = {
         {
             STORED: "Cell 2 under 'A batch': stored without having been run",
             "Cell 2": "stdout: stored nothing, now 'rows 3'",
+        },
+    ),
+    "within": (both(within(4, "within-5%"), edit(4, "len(images)", "3.06")), {}),
+    "beyond": (
+        both(within(4, "within-5%"), edit(4, "len(images)", "3.3")),
+        {
+            "Cell 2": "Cell 2 under 'A batch': stdout: line 1: stored 3, now 3.3, which is 9.1 % "
+            "apart (allowed 5 %): 'rows 3.3'"
+        },
+    ),
+    "within, another text": (
+        both(within(4, "within-5%"), edit(4, "'rows'", "'columns'")),
+        {"Cell 2": "stdout: line 1: stored 'rows 3', now 'columns 3'"},
+    ),
+    "within, another shape": (
+        both(within(4, "within-50%"), edit(4, "images.shape", "images[:2].shape")),
+        {"Cell 2": "text/html: line 1: stored '<b>(3, 4, 4)</b>', now '<b>(2, 4, 4)</b>'"},
+    ),
+    "within, another image": (
+        both(within(3, "within-50%"), edit(1, "[0, 1, 2]", "[1, 0, 2]")),
+        {
+            STORED: "tagged 'within-50%', but its outputs hold no number",
+            "Cell 1": "figure: stored 'image 4x4 viridis",
+        },
+    ),
+    "within, no figure": (
+        both(within(3, "within-50%"), edit(3, "plt.show()", "plt.close()")),
+        {
+            STORED: "tagged 'within-50%', but its outputs hold no number",
+            "Cell 1": "stored figure, now nothing",
         },
     ),
     "emptied": (

@@ -126,8 +126,33 @@ def test_an_image_is_kept_only_where_the_texts_are_the_same():
 
     for text, kept in (("the same", 1), ("another", 0)):
         fresh = notebook(new, text)
-        assert regenerate.keep_pictures(fresh, notebook(old, "the same")) == kept
+        assert regenerate.keep_stored(fresh, notebook(old, "the same")) == kept
         assert fresh.cells[0].outputs[0].data["image/png"] == (old if kept else new)
+
+
+def test_numbers_within_the_tolerance_stay_as_stored(lesson, tmp_path, capsys):
+    """What a tag allows to differ is stored once; what differs more is stored again."""
+    path = lesson(
+        "import os", "print('loss', os.environ['LOSS'])\n{'loss': float(os.environ['LOSS'])}"
+    )
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[2].metadata["tags"] = ["within-5%"]
+    nbformat.write(notebook, path)
+    shown = []
+    for loss in ("2.00", "2.05", "2.20"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("LOSS", loss)
+            assert regenerate.main([str(path)]) == 0
+        printed, result = stored(path)["cells"][2]["outputs"]
+        shown.append((printed["text"], result["data"]["text/plain"]))
+    assert [text[0].split()[1] for text, _ in shown] == ["2.00", "2.00", "2.20"]
+    assert [text for _, text in shown] == [["{'loss': 2.0}"], ["{'loss': 2.0}"], ["{'loss': 2.2}"]]
+    lines = capsys.readouterr().out.splitlines()
+    assert ["kept" in line for line in lines] == [False, True, False]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOSS", "2.21")
+        assert regenerate.main([str(path), "--redraw"]) == 0
+    assert "2.21" in str(stored(path))
 
 
 def test_what_programs_leave_behind_is_stripped(lesson):
@@ -271,7 +296,7 @@ def test_images_that_show_the_same_are_kept(lesson, capsys):
         return stored(path)["cells"][1]["outputs"][0]["data"]["image/png"]
 
     assert regenerate.main([str(path)]) == 0
-    assert "1 images kept" in capsys.readouterr().out
+    assert "1 outputs kept" in capsys.readouterr().out
     assert image().strip() == data["image/png"]
     assert regenerate.main(["--redraw", str(path)]) == 0
     assert image() == original

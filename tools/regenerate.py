@@ -3,7 +3,7 @@
     python tools/regenerate.py                        every lesson
     python tools/regenerate.py notebooks/01_*.ipynb   some
     python tools/regenerate.py --check                write nothing; fail if a file would change
-    python tools/regenerate.py --redraw               store all images again
+    python tools/regenerate.py --redraw               store all outputs again, also those that agree
 
 What is stored is the same on every machine: cells counted 1, 2, 3 …, no times, no paths, no
 versions; error messages without the traceback; of a widget the image that comes with it. A
@@ -69,8 +69,19 @@ class LessonError(Exception):
 # --- running --------------------------------------------------------------------------------------
 
 
-async def run(notebook: nbformat.NotebookNode, folder: Path) -> None:
+async def run(
+    notebook: nbformat.NotebookNode, folder: Path, environ: dict[str, str] | None = None
+) -> None:
     """Run all cells in a fresh kernel of this Python; outputs are stored in `notebook`.
+
+    Parameters
+    ----------
+    notebook
+        The lesson, changed in place.
+    folder
+        Where it runs.
+    environ
+        Variables that the kernel gets besides those of this process.
 
     Raises
     ------
@@ -89,7 +100,9 @@ async def run(notebook: nbformat.NotebookNode, folder: Path) -> None:
 
     client.on_cell_start = on_cell_start
     try:
-        await client.async_execute(cwd=str(folder), stderr=subprocess.DEVNULL)
+        await client.async_execute(
+            cwd=str(folder), stderr=subprocess.DEVNULL, env=os.environ | (environ or {})
+        )
     except CellExecutionError as error:
         message = checks.headline(error.ename, error.evalue)
     except (CellTimeoutError, DeadKernelError) as error:
@@ -188,7 +201,9 @@ def tidy_data(output: nbformat.NotebookNode, count: int) -> None:
 
 
 def without_notes(image: str) -> str:
-    """Return an image, in base 64, without its notes."""
+    """Return an image, in base 64, without its notes; no image stays none."""
+    if not image:
+        return image
     return base64.b64encode(checks.without_notes(base64.b64decode(image))).decode("ascii")
 
 
@@ -202,34 +217,49 @@ def refuse_warnings(text: str) -> None:
             raise LessonError(f"wrote to standard error: {line.strip()[:200]!r}")
 
 
-def keep_images(notebook: nbformat.NotebookNode, stored: nbformat.NotebookNode) -> int:
-    """Put stored images in place of new ones that show the same, and return how many.
+def keep_stored(notebook: nbformat.NotebookNode, stored: nbformat.NotebookNode) -> int:
+    """Put what is stored in place of what shows the same, and return how many outputs stayed.
 
     Another machine renders letters a little differently. Where the cell's texts, the figures'
     fingerprints among them, are the stored ones, and the images differ no more than a test
-    allows, the stored bytes stay: git shows no difference where there is none to see.
+    allows, the stored bytes stay: git shows no difference where there is none to see. So do the
+    numbers of a cell whose tag states a tolerance, where they are within it.
     """
     before = {cell.id: cell.get("outputs", []) for cell in stored.cells}
+    return sum(
+        keep_outputs(cell.outputs, before.get(cell.id, []), checks.percent_of(cell))
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+    )
+
+
+def keep_outputs(new: list[Any], old: list[Any], percent: float | None) -> int:
+    """Put the stored outputs of a cell in place of new ones that agree; return how many stayed."""
+    if len(new) != len(old) or checks.first_difference(old, new, percent):
+        return 0
     kept = 0
-    for cell in notebook.cells:
-        new, old = (
-            [output for output in outputs if "image/png" in output.get("data", ())]
-            for outputs in (cell.get("outputs", []), before.get(cell.id, []))
+    for place, (ours, theirs) in enumerate(zip(new, old, strict=True)):
+        one, other = (
+            without_notes(output.get("data", {}).get("image/png", "")) for output in (ours, theirs)
         )
-        if len(new) != len(old) or checks.first_difference(old, new):
+        if not same_image(one, other, percent):
             continue
-        for ours, theirs in zip(new, old, strict=True):
-            one, other = (without_notes(output.data["image/png"]) for output in (ours, theirs))
-            if one != other and same_image(one, other):
-                ours.data["image/png"] = other
-                kept += 1
+        same = copy.deepcopy(theirs if percent is not None else ours)
+        if one:
+            same.data["image/png"] = other
+        same |= {key: ours[key] for key in ("execution_count", "metadata") if key in ours}
+        kept += same != ours
+        new[place] = same
     return kept
 
 
-def same_image(one: str, other: str) -> bool:
-    """Tell whether two images, in base 64, differ no more than a test allows."""
+def same_image(one: str, other: str, percent: float | None = None) -> bool:
+    """Tell whether two images, in base 64, differ no more than a test allows; none are the same."""
+    if one == other or not (one and other):
+        return one == other
+    compare = checks.picture_problem if percent is None else checks.loose_problem
     pair = [checks.pixels(base64.b64decode(image)) for image in (one, other)]
-    return not checks.picture_problem(*pair)[0]
+    return not compare(*pair)[0]
 
 
 # --- one lesson, all lessons ----------------------------------------------------------------------
@@ -245,7 +275,7 @@ async def regenerate(path: Path, check: bool = False, redraw: bool = False) -> s
     check
         Write nothing.
     redraw
-        Store every image again, also where the stored one shows the same.
+        Store every output again, also where the stored one shows the same.
 
     Returns
     -------
@@ -261,14 +291,14 @@ async def regenerate(path: Path, check: bool = False, redraw: bool = False) -> s
     notebook = copy.deepcopy(stored)
     await run(notebook, path.resolve().parent)
     tidy(notebook)
-    kept = 0 if redraw else keep_images(notebook, stored)
+    kept = 0 if redraw else keep_stored(notebook, stored)
     text = nbformat.writes(notebook) + "\n"
     done = "unchanged"
     if text.encode() != path.read_bytes():
         done = "would change" if check else "written"
         if not check:
             write(path, text)
-    return f"{done}, {kept} images kept (--redraw replaces them)" if kept else done
+    return f"{done}, {kept} outputs kept (--redraw replaces them)" if kept else done
 
 
 def write(path: Path, text: str) -> None:
@@ -301,7 +331,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Run lessons and store what they show.")
     parser.add_argument("notebooks", nargs="*", type=Path, help="default: all of notebooks/")
     parser.add_argument("--check", action="store_true", help="write nothing; fail if it would")
-    parser.add_argument("--redraw", action="store_true", help="store all images again")
+    parser.add_argument("--redraw", action="store_true", help="store all outputs again")
     parser.add_argument("--jobs", type=int, default=2, help="lessons run at a time (2)")
     options = parser.parse_args(arguments)
     paths = options.notebooks or sorted((ROOT / "notebooks").glob("*.ipynb"))
