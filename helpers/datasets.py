@@ -2,8 +2,10 @@
 
 ``Dataset.from_generator`` needs a signature, accepts no lists, cuts floats to integers when
 the signature says so, and does not know its length. `from_batches` takes the signature from a
-real batch, turns lists into tuples, refuses what does not conform with the leaf's path, and sets the
-cardinality.
+real batch, turns lists into tuples, refuses what does not conform with the leaf's path, and sets
+the cardinality.
+
+The lesson that builds it: 01 Tuple inputs.
 """
 
 from __future__ import annotations
@@ -64,8 +66,8 @@ def from_batches(
     ValueError
         If the length is below 1.
     BatchError
-        If the first batch does not conform; at once. A later batch that does not conform, or an epoch
-        that is not `length` batches long, stops the iteration with the same message.
+        If the first batch does not conform; at once. A later one that does not, or an epoch that
+        is not `length` batches long, stops the iteration with the same message.
 
     Examples
     --------

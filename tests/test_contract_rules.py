@@ -14,7 +14,7 @@ NOTEBOOKS, TABLE = ROOT / "notebooks", ROOT / "helpers" / "contract" / "RULES.md
 
 def test_the_table_is_what_the_code_has():
     assert TABLE.read_text(encoding="utf-8") == rules.rules_table(NOTEBOOKS), (
-        "run: python -m helpers.contract.rules"
+        "write what rules.rules_table(NOTEBOOKS) returns into it"
     )
 
 

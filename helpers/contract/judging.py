@@ -24,7 +24,12 @@ from tensorflow.python.eager import context
 
 from helpers.contract.looking import Source, arrays_of, short
 
-_OWN = (keras.layers.Layer, keras.optimizers.Optimizer, keras.losses.Loss, keras.metrics.Metric)
+_OWN: tuple[type, ...] = (
+    keras.layers.Layer,
+    keras.optimizers.Optimizer,
+    keras.losses.Loss,
+    keras.metrics.Metric,
+)
 _OWN += (keras.random.SeedGenerator, Tracker)
 
 
@@ -157,7 +162,7 @@ def _refiller(container: Any) -> Callable[[], Any]:
     """Return what puts a container's items back, past what its class would do with them."""
     container = getattr(container, "__wrapped__", container)  # TensorFlow wraps what it tracks,
     inner = getattr(container, "_storage", None)  # and its list keeps the items twice
-    kind = next(kind for kind in (dict, set, list) if isinstance(container, kind))
+    kind: Any = next(kind for kind in (dict, set, list) if isinstance(container, kind))
     items = dict(container) if kind is dict else list(container)
 
     def refill() -> None:

@@ -13,7 +13,7 @@ import inspect
 import itertools
 import queue
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,8 +72,8 @@ class Source:
 def look(dataset: Any, batch: Any = None) -> Source:
     """Return what can be known of what is to be passed to ``fit`` without reading it."""
     source = _kind_of(dataset)
-    iterators = [t for t in source.held if isinstance(t, Iterator) and not is_flow(t)]
-    iterators += [t for t in source.held if isinstance(t, queue.Queue | queue.SimpleQueue)]
+    kinds = (Iterator, queue.Queue, queue.SimpleQueue)
+    iterators = [t for t in source.held if isinstance(t, kinds) and not is_flow(t)]
     if batch is not None:
         source.start, source.last, source.unseen = (lambda: iter([batch])), None, ""
         source.element = batch if source.element is None else source.element
@@ -195,14 +195,16 @@ def is_list_of_values(part: Any) -> bool:
     return filled and all(isinstance(one, plain) or is_list_of_values(one) for one in part[:100])
 
 
-def read(source: Source, steps: int | None, epochs: int, whole: bool, limit: int) -> Iterator:
+def read(
+    source: Source, steps: int | None, epochs: int, whole: bool, limit: int
+) -> Generator[tuple[str, Any], None, None]:
     """Yield ``(name, batch)`` of the first two batches, or of all; note what comes to light.
 
     A dataset of unknown length is read on, to see where it ends, without a look at its batches.
     """
     names = {1: "arrays" if source.kind == "arrays" else "first batch", 2: "second batch"}
     last = min(steps or limit, limit) if whole else 2
-    stop, held = last, (None, {})
+    stop, held = last, (None, dict[str, np.ndarray]())
     if source.length is None and not source.endless and source.kind in ("tf.data", "function"):
         wanted = max([COUNTED, *(len(flow) for flow in source.flows)])
         stop = max(last, min(steps * epochs, max(steps, COUNTED)) if steps else min(wanted, limit))
