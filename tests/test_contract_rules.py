@@ -21,7 +21,7 @@ def test_the_table_is_what_the_code_has():
 @pytest.mark.parametrize("name", rules.RULES)
 def test_each_rule_leads_to_a_section_of_a_lesson(name):
     lesson, _, heading = rules.RULES[name].lesson.partition("#")
-    (path,) = NOTEBOOKS.glob(f"*_{lesson}.ipynb")
+    (path,) = NOTEBOOKS.glob(f"*{lesson}.ipynb")
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
     assert heading in re.findall(r"^#+ (.+)$", text.replace("`", ""), re.MULTILINE)
