@@ -1,7 +1,7 @@
 """Exercises: the solution in the lesson is right, each wrong answer is told what is wrong with it.
 
-The wrong answers stand in tests/wrong_answers/NN.py, with words of what the check must say. Where an
-answer rests on what a lesson makes, BEFORE there names the cells that make it.
+The wrong answers stand in tests/wrong_answers/NN.py, with words of what the check must say. Where
+an answer rests on what a lesson makes, BEFORE there names the cells that make it.
 """
 
 import functools
