@@ -41,7 +41,7 @@ class Judge:
     def __call__(self, source: Source, batch: Any, validation: bool) -> str:
         """Return what Keras refuses the batch with, empty where it takes it."""
         model, weight = self._model, None if validation else self._class_weight
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _logged_errors_only():
             warnings.simplefilter("ignore")
             try:
                 given = _as_given(source, batch)
@@ -68,6 +68,18 @@ def judge(model: Any, predict: bool, step: bool, class_weight: Any) -> Iterator[
     finally:
         for back in undo:
             back()
+
+
+@contextlib.contextmanager
+def _logged_errors_only() -> Iterator[None]:
+    """Keep away the advice that TensorFlow logs where a model is traced once more."""
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel("ERROR")
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _as_given(source: Source, batch: Any) -> Any:

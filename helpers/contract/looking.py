@@ -31,6 +31,8 @@ COUNTED = 100
 
 _LIBRARIES = ("tensorflow", "keras", "numpy", "pandas", "builtins", "scipy", "PIL", "matplotlib")
 _STATE = ("batch_index", "total_batches_seen", "index_array")
+# Operations with a state of their own, and the ones without it; how many inputs these have.
+_SHARED = {"ShuffleDatasetV3": ("ShuffleDataset", 4), "CacheDatasetV2": ("CacheDataset", 2)}
 _WANTED = "a dataset, arrays or a generator object"
 
 
@@ -118,8 +120,13 @@ def _of_dataset(dataset: tf.data.Dataset) -> Source:
     while type(dataset).__name__ == "_PrefetchDataset":
         dataset = dataset._input_dataset
     if {"_ShuffleDataset", "CacheDataset"} & kinds:
-        with contextlib.suppress(Exception):  # a copy of its own: these two would move, or fill
-            variant = tf.raw_ops.DatasetFromGraph(graph_def=dataset._as_serialized_graph())
+        with contextlib.suppress(Exception):  # a copy that shares no counter, and no cache
+            graph = tf.compat.v1.GraphDef.FromString(dataset._as_serialized_graph().numpy())
+            for node in [*graph.node, *(n for f in graph.library.function for n in f.node_def)]:
+                if node.op in _SHARED:
+                    node.op, count = _SHARED[node.op]
+                    del node.input[count:]
+            variant = tf.raw_ops.DatasetFromGraph(graph_def=graph.SerializeToString())
             spec = tf.data.DatasetSpec(dataset.element_spec)
             dataset = spec._from_compatible_tensor_list([variant])
     source.start = lambda: iter(dataset.with_options(options))

@@ -57,7 +57,7 @@ _ALL = (
          "a softmax in the model, and a loss that is told to expect logits"),
     Rule("unreadable", "structure", WRONG, _BREAKS + "A generator that was made once",
          "`fit` does not take the data, or a batch cannot be read"),
-    Rule("keras", "structure", FAILS, _BREAKS + "What could not be checked",
+    Rule("keras", "structure", FAILS, _BREAKS + "What no rule explains",
          "what Keras refuses and no rule explains, in its own words"),
     Rule("element-parts", "structure", FAILS, _SEVERAL + "Fault 3: three parts in a row",
          "an element is a tuple of inputs, targets and weights"),
