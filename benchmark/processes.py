@@ -1,4 +1,8 @@
-"""Starting contenders' processes, asking them, and leaving none behind."""
+"""Starting contenders' processes, asking them, and leaving none behind.
+
+A process that has answered is paused until it is asked again: what is not timed uses no core, and
+makes nothing ahead of its round.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -40,17 +45,16 @@ class Process:
     case : Case
         What it delivers.
     folder : Path
-        Where its log and its first batches are put.
+        Where its log is put.
     """
 
     def __init__(self, name: str, case: Case, folder: Path) -> None:
         self.name = name
-        self.kept = folder / name
         self.log = folder / f"{name}.log"
         self._answers: queue.Queue[str] = queue.Queue()
         with self.log.open("wb") as log:
             self._popen = subprocess.Popen(
-                [sys.executable, "-m", "benchmark.worker", name, case.to_json(), str(self.kept)],
+                [sys.executable, "-m", "benchmark.worker", name, case.to_json()],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -76,6 +80,7 @@ class Process:
             If the answer is an error, or there is none.
         """
         assert self._popen.stdin is not None
+        self._each(psutil.Process.resume)
         try:
             self._popen.stdin.write(json.dumps(question) + "\n")
             self._popen.stdin.flush()
@@ -97,10 +102,19 @@ class Process:
             raise ContenderError(f"no answer in {PATIENCE} s") from None
         if not line:
             raise ContenderError(self._last_words())
+        self._each(psutil.Process.suspend)
         found = json.loads(line)
         if "error" in found:
             raise ContenderError(found["error"])
         return found
+
+    def _each(self, action: Callable[[psutil.Process], None]) -> None:
+        """Do something to the process, and to all that it started, and they, and so on."""
+        with contextlib.suppress(psutil.Error):
+            this = psutil.Process(self._popen.pid)
+            for process in (this, *this.children(recursive=True)):
+                with contextlib.suppress(psutil.Error):
+                    action(process)
 
     def _last_words(self) -> str:
         lines = self.log.read_text(errors="replace").strip().splitlines()
@@ -108,6 +122,7 @@ class Process:
 
     def hang_up(self) -> None:
         """Tell the process to end."""
+        self._each(psutil.Process.resume)
         with contextlib.suppress(OSError):
             if self._popen.stdin is not None:
                 self._popen.stdin.close()
@@ -144,7 +159,9 @@ class Processes:
     ::
 
         with Processes() as processes:
-            processes.start("textbook", case, folder).ask(do="prove")
+            textbook = processes.start("textbook", case, folder)
+            textbook.answer()  # that it is ready
+            textbook.ask(do="prove")
     """
 
     def __init__(self) -> None:
@@ -168,19 +185,8 @@ class Processes:
             process.end(deadline)
 
     def start(self, name: str, case: Case, folder: Path) -> Process:
-        """Start a contender's process and wait until it is ready.
-
-        Raises
-        ------
-        ContenderError
-            If it cannot be loaded.
-        """
+        """Start a contender's process; its first answer comes once it is ready."""
         process = self._started[name] = Process(name, case, folder)
-        try:
-            process.answer()
-        except ContenderError:
-            self.stop(name)
-            raise
         return process
 
     def stop(self, name: str) -> None:

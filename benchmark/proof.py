@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,19 +13,13 @@ from PIL import Image
 
 from benchmark.cases import BATCH, Case
 
-__all__ = [
-    "Proof",
-    "ProofError",
-    "check_epoch",
-    "check_pair",
-    "check_strength",
-    "largest_difference",
-]
+__all__ = ["Proof", "ProofError", "check_bits", "check_epoch", "check_pair", "check_strength"]
 
 # How far a contender's augmentation may change the pixels less, or more, than the textbook's does:
-# a part of it, and so many standard errors, since both are drawn at random.
+# a part of it, and so many standard errors, since both are sampled at random.
 TOLERANCE = 0.1
 STANDARD_ERRORS = 3
+COMPARED = 6  # batches
 
 
 class ProofError(ValueError):
@@ -41,7 +35,7 @@ class Proof:
     samples : int
         Samples in it, each row once.
     strength : float
-        Mean absolute difference of an augmented picture to its file, on a scale of 0–255.
+        Mean absolute difference of an augmented image to its file, on a scale of 0–255.
     error : float
         Standard error of that mean.
     """
@@ -51,22 +45,16 @@ class Proof:
     error: float
 
 
-def check_epoch(
-    batches: Iterable[Any],
-    case: Case,
-    keep: Callable[[int, list[np.ndarray]], None] = lambda number, arrays: None,
-) -> Proof:
+def check_epoch(batches: Iterable[Any], case: Case) -> Proof:
     """Go through one epoch and say what it held.
 
     Parameters
     ----------
     batches : iterable
-        Of ``(pictures, rows)``: a tuple with an array of shape (batch, height, width, 3) for each
-        picture of a sample, and an array of whole numbers of shape (batch,).
+        Of ``(images, rows)``: a tuple with an array of shape (batch, height, width, 3) for each
+        image of a sample, and an array of integers of shape (batch,).
     case : Case
         What they should be.
-    keep : callable, optional
-        Called with each batch's number and its arrays: the rows, then each picture.
 
     Returns
     -------
@@ -80,15 +68,14 @@ def check_epoch(
     """
     seen = np.zeros(case.rows, int)
     changes = []
-    for number, (pictures, rows) in enumerate(batches):
-        arrays = [np.asarray(picture) for picture in pictures]
+    for number, (images, rows) in enumerate(batches):
+        arrays = [np.asarray(image) for image in images]
         rows = np.asarray(rows)
         _check_batch(number, arrays, rows, case)
         np.add.at(seen, rows, 1)
         for paths, array in zip(case.paths, arrays, strict=True):
-            for row, picture in zip(rows, array, strict=True):
-                changes.append(float(np.abs(picture * 255 - _read(paths[row])).mean()))
-        keep(number, [rows, *arrays])
+            for row, image in zip(rows, array, strict=True):
+                changes.append(float(np.abs(image * 255 - _read(paths[row], case.size)).mean()))
     _check_rows(seen)
     error = float(np.std(changes)) / math.sqrt(len(changes))
     return Proof(int(seen.sum()), float(np.mean(changes)), error)
@@ -97,7 +84,7 @@ def check_epoch(
 def _check_batch(number: int, arrays: Sequence[np.ndarray], rows: np.ndarray, case: Case) -> None:
     where = f"batch {number}"
     if len(arrays) != len(case.folders):
-        raise ProofError(f"{where}: expected {len(case.folders)} pictures, found {len(arrays)}")
+        raise ProofError(f"{where}: expected {len(case.folders)} images, found {len(arrays)}")
     if rows.ndim != 1 or rows.dtype.kind not in "iu" or not 1 <= len(rows) <= BATCH:
         raise ProofError(
             f"{where}: expected up to {BATCH} row numbers, found {rows.dtype} of shape {rows.shape}"
@@ -109,7 +96,7 @@ def _check_batch(number: int, arrays: Sequence[np.ndarray], rows: np.ndarray, ca
     for array in arrays:
         expected = (len(rows), *case.shape)
         if array.shape != expected:
-            raise ProofError(f"{where}: expected pictures of shape {expected}, found {array.shape}")
+            raise ProofError(f"{where}: expected images of shape {expected}, found {array.shape}")
         if array.dtype != np.float32:
             raise ProofError(f"{where}: expected float32, found {array.dtype}")
         low, high = float(array.min()), float(array.max())
@@ -124,9 +111,9 @@ def _check_rows(seen: np.ndarray) -> None:
         raise ProofError(f"epoch: expected each of {len(seen)} rows once, found {', '.join(found)}")
 
 
-def _read(path: str) -> np.ndarray:
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert("RGB"))
+def _read(path: str, size: int) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB").resize((size, size), Image.Resampling.NEAREST))
 
 
 def check_pair(one: np.ndarray, other: np.ndarray) -> None:
@@ -135,7 +122,7 @@ def check_pair(one: np.ndarray, other: np.ndarray) -> None:
     Parameters
     ----------
     one, other : numpy.ndarray
-        The first and the second picture of each sample, values from 0 to 1.
+        The first and the second image of each sample, values from 0 to 1.
 
     Raises
     ------
@@ -145,7 +132,7 @@ def check_pair(one: np.ndarray, other: np.ndarray) -> None:
     difference = float(np.abs(one - other).max()) * 255
     if not difference <= 0.5:
         raise ProofError(
-            f"pairs: expected one transform for both pictures of a sample, found a difference of "
+            f"pairs: expected one transform for both images of a sample, found a difference of "
             f"{difference:.0f} grey levels between two that were given the same file"
         )
 
@@ -153,7 +140,7 @@ def check_pair(one: np.ndarray, other: np.ndarray) -> None:
 def check_strength(found: Proof, textbook: Proof) -> None:
     """Refuse a contender that augments less or more than the textbook pipeline.
 
-    It also finds rows that do not belong to their pictures: those differ far more.
+    It also finds rows that do not belong to their images: those differ far more.
 
     Parameters
     ----------
@@ -173,27 +160,31 @@ def check_strength(found: Proof, textbook: Proof) -> None:
         )
 
 
-def largest_difference(
-    found: Iterable[Sequence[np.ndarray]], textbook: Iterable[Sequence[np.ndarray]]
-) -> float:
-    """Return the largest difference of two series of batches, on a scale of 0–255.
+def check_bits(found: Iterable[Any], keras: Iterable[Any], batches: int = COMPARED) -> None:
+    """Refuse a contender whose batches are not those that Keras' own code makes, bit for bit.
 
     Parameters
     ----------
-    found, textbook : iterable of batches
-        Each the rows, then each picture, as `check_epoch` hands them to `keep`.
+    found, keras : iterable
+        Each of ``(images, rows)``; only the first batches are asked for.
+    batches : int
+        How many.
 
     Raises
     ------
     ProofError
-        If there are not as many, or their rows are not in the same order.
+        If rows, their order or a single bit of an image differ.
     """
-    largest = 0.0
-    for number, (ours, theirs) in enumerate(itertools.zip_longest(found, textbook)):
-        if ours is None or theirs is None:
-            raise ProofError(f"pixels: expected as many batches as the textbook's, not {number}")
-        if not np.array_equal(ours[0], theirs[0]):
-            raise ProofError(f"pixels: expected the textbook's rows in batch {number}, in order")
-        for one, other in zip(ours[1:], theirs[1:], strict=True):
-            largest = max(largest, float(np.abs(one - other).max()) * 255)
-    return largest
+    # One after the other: two flows at once would share NumPy's random state.
+    expected = list(itertools.islice(keras, batches))
+    pairs = zip(itertools.islice(found, len(expected)), expected, strict=True)
+    for number, ((ours, our_rows), (theirs, rows)) in enumerate(pairs):
+        if not np.array_equal(our_rows, rows):
+            raise ProofError(f"bits: expected the rows of Keras in batch {number}, in their order")
+        for one, other in zip(ours, theirs, strict=True):
+            one, other = np.asarray(one), np.asarray(other)
+            if one.dtype != other.dtype or not np.array_equal(one, other):
+                raise ProofError(
+                    f"bits: expected those of Keras in batch {number}, found a difference of up to "
+                    f"{255 * float(np.abs(one - other).max()):.2g} grey levels"
+                )

@@ -1,4 +1,8 @@
-"""What was measured, as text, as Markdown and as a chart."""
+"""What was measured, as text, as Markdown and as a chart: all from two tables of numbers.
+
+`results.csv` has a line for each contender of each case, `machine.csv` what the numbers depend on.
+``python -m benchmark.report`` writes `results.md` and `results.png` from them again.
+"""
 
 from __future__ import annotations
 
@@ -7,26 +11,43 @@ import importlib.metadata
 import platform
 import re
 import subprocess
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from benchmark.cases import Case, cores
+from benchmark.cases import PHOTOGRAPH, cores, name_of
 from benchmark.contenders import LIMITS
-from benchmark.measure import Row, Spread
 
-__all__ = ["Result", "as_frame", "as_markdown", "as_text", "draw", "machine", "write"]
+__all__ = ["COLUMNS", "as_markdown", "as_text", "chart", "machine", "render"]
 
+HERE = Path(__file__).resolve().parent
+
+COLUMNS = [
+    "size",  # pixels
+    "images",  # a sample
+    "source",
+    "contender",
+    "title",
+    "kind",
+    "times_textbook",  # median of the rounds' ratios; the smallest and the largest
+    "low",
+    "high",
+    "images_per_second",
+    "of_limit",  # median of the rounds' ratios
+    "bits",  # "equal" where they were proven to be those of Keras
+    "first_memory",  # bytes after the first epoch, and after the last one
+    "last_memory",
+    "epochs",
+    "refused",  # why it was not measured
+]
 HEADINGS = (
     "contender",
     "× textbook",
     "smallest–largest",
-    "pictures/s",
+    "images/s",
     "of the limit",
-    "pixels differ",
+    "bits",
     "memory, MB",
 )
 PACKAGES = (
@@ -34,6 +55,7 @@ PACKAGES = (
     "keras",
     "numpy",
     "scipy",
+    "numba",
     "pillow",
     "opencv-python-headless",
     "albumentations",
@@ -41,160 +63,116 @@ PACKAGES = (
     "torch",
 )
 # Okabe and Ito's colours, told apart by colour-blind people too.
-COLOURS = {
-    "textbook": "#999999",
-    "rung": "#56B4E9",
-    "ours": "#009E73",
-    "alternative": "#E69F00",
-    "bare": "#F0E442",
+KINDS = {
+    "textbook": ("the textbook pipeline", "#999999"),
+    "rung": ("a step away from it", "#56B4E9"),
+    "ours": ("this project: the bits of Keras", "#009E73"),
+    "alternative": ("what else people use", "#E69F00"),
+    "bare": ("the same, not passed to TensorFlow", "#F0E442"),
 }
-NAMES = {
-    "textbook": "the textbook pipeline",
-    "rung": "a step away from it",
-    "ours": "this project: same pixels",
-    "alternative": "what else people use",
-    "bare": "the same, not handed to TensorFlow",
-}
-
-
-@dataclass(frozen=True)
-class Result:
-    """What one case has shown.
-
-    Parameters
-    ----------
-    case : Case
-        What was delivered.
-    rows : list of Row
-        One for each contender that was measured.
-    refused : dict of str to str
-        Why a contender was not.
-    notes : list of str
-        What else is to be known.
-    """
-
-    case: Case
-    rows: list[Row]
-    refused: dict[str, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
 
 
 # Tables
 
 
-def cells(row: Row) -> tuple[str, ...]:
-    """Return what the table says of a contender."""
-    first, last = (f"{value / 1e6:,.0f}" for value in row.memory)
+def cells(row: Any) -> tuple[str, ...]:
+    """Return what the report says of a contender: a line of the table."""
+    first, last = (f"{value / 1e6:,.0f}" for value in (row.first_memory, row.last_memory))
     return (
         row.title,
-        f"{row.ratio.median:.2f}",
-        f"{row.ratio.low:.2f}–{row.ratio.high:.2f}",
-        f"{row.rate:,.0f}",
-        "" if row.share is None else f"{row.share.median:.2f}",
-        "" if row.difference is None else f"{row.difference:.4f}",
-        f"{first} → {last} ({row.epochs} epochs)",
+        f"{row.times_textbook:.2f}",
+        f"{row.low:.2f}–{row.high:.2f}",
+        f"{row.images_per_second:,.0f}",
+        "" if pd.isna(row.of_limit) else f"{row.of_limit:.2f}",
+        "" if pd.isna(row.bits) else row.bits,
+        f"{first} → {last} ({row.epochs:.0f} epochs)",
     )
 
 
-def ranked(rows: Iterable[Row]) -> list[Row]:
-    """Return contenders from slow to fast, limits last."""
-    return sorted(rows, key=lambda row: (row.kind == "limit", row.ratio.median))
+def by_case(results: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Return for each case its name and its lines: contenders from slow to fast, limits last."""
+    cases = []
+    for key, lines in results.groupby(["size", "images", "source"], sort=False):
+        is_limit = (lines.kind == "limit").rename("is_limit")
+        ranked = lines.assign(is_limit=is_limit).sort_values(["is_limit", "times_textbook"])
+        cases.append((name_of(*key), ranked))
+    return cases
 
 
-def remarks(result: Result) -> list[str]:
-    """Return the lines below a table: the best alternative, who was refused, what was noticed."""
-    lines = []
-    for kind, said in (("alternative", "Best alternative"), ("bare", "Without TensorFlow")):
-        rows = [row for row in result.rows if row.kind == kind]
-        if rows:
-            best = max(rows, key=lambda row: row.ratio.median)
-            lines.append(f"{said}: {best.title}, {_times(best.ratio)} the textbook pipeline.")
-    lines += [f"Refused: {name}: {why}" for name, why in result.refused.items()]
-    return lines + [f"Note: {note}." for note in result.notes]
+def measured(lines: pd.DataFrame) -> list[Any]:
+    """Return the lines of those that were not refused."""
+    return list(lines[lines.refused.isna()].itertuples())
 
 
-def as_text(result: Result) -> str:
-    """Return the table for a terminal."""
-    table = [HEADINGS, *(cells(row) for row in ranked(result.rows))]
+def remarks(lines: pd.DataFrame) -> list[str]:
+    """Return what stands below a table: the best alternative, and who was refused."""
+    said = []
+    for kind, name in (("alternative", "Best alternative"), ("bare", "Without TensorFlow")):
+        some = [row for row in measured(lines) if row.kind == kind]
+        if some:
+            best = max(some, key=lambda row: row.times_textbook)
+            said.append(f"{name}: {best.title}, {best.times_textbook:.1f} × the textbook pipeline.")
+    refused = lines[lines.refused.notna()].itertuples()
+    return said + [f"Refused: {row.title}: {row.refused}" for row in refused]
+
+
+def as_text(name: str, lines: pd.DataFrame) -> str:
+    """Return the table of a case for a terminal."""
+    table = [HEADINGS, *(cells(row) for row in measured(lines))]
     widths = [max(len(line[column]) for line in table) for column in range(len(HEADINGS))]
-    lines = []
-    for line in table:
-        padded = [line[0].ljust(widths[0])]
-        padded += [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
-        lines.append("  ".join(padded).rstrip())
-    return "\n".join([result.case.name, "", *lines, "", *remarks(result)])
+    padded = [
+        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip()
+        for line in table
+    ]
+    return "\n".join([name, "", *padded, "", *remarks(lines)])
 
 
-def as_markdown(results: Sequence[Result], rounds: int) -> str:
+def as_markdown(results: pd.DataFrame, facts: pd.DataFrame) -> str:
     """Return the whole report.
 
     Parameters
     ----------
-    results : sequence of Result
-        One for each case.
-    rounds : int
-        How many rounds there were.
+    results : pandas.DataFrame
+        Has the `COLUMNS`.
+    facts : pandas.DataFrame
+        Columns ``fact`` and ``value``, as `machine` returns them.
     """
+    rounds = facts.set_index("fact").value["rounds"]
     lines = [
         "# What the benchmark found",
         "",
         "Written by `make bench`. Each number compares contenders that were asked in turn, in the "
         f"same round: median of {rounds} rounds. The",
-        "limit is what bare loops on all cores do with the same files, without any framework: "
-        "decode and warp from disk, warp from memory.",
+        "limit is what bare loops with OpenCV on all cores do with the same files, without any "
+        "framework: decode and warp from disk, warp from",
+        "memory. Bits are equal where batches were found to be those of Keras' own code, bit for "
+        f"bit. Photographs have {PHOTOGRAPH[1]} × {PHOTOGRAPH[0]} pixels.",
         "",
         "![How many times as fast as the textbook pipeline each contender is](results.png)",
         "",
         "| | |",
         "| --- | --- |",
-        *(f"| {name} | {value} |" for name, value in machine().items()),
+        *(f"| {row.fact} | {row.value} |" for row in facts.itertuples()),
     ]
-    for result in results:
-        lines += ["", f"## {result.case.name}", ""]
+    for name, case in by_case(results):
+        lines += ["", f"## {name}", ""]
         lines += [f"| {' | '.join(HEADINGS)} |", f"| --- {'| ---: ' * (len(HEADINGS) - 1)}|"]
-        lines += [f"| {' | '.join(cells(row))} |" for row in ranked(result.rows)]
-        lines += ["", *(f"- {line}" for line in remarks(result))]
+        lines += [f"| {' | '.join(cells(row))} |" for row in measured(case)]
+        lines += ["", *(f"- {line}" for line in remarks(case))]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def as_frame(results: Sequence[Result]) -> pd.DataFrame:
-    """Return all numbers in one table.
-
-    Parameters
-    ----------
-    results : sequence of Result
-        One for each case.
+def machine(rounds: int) -> pd.DataFrame:
+    """Return what the numbers depend on: rounds, processor, system and versions.
 
     Returns
     -------
     pandas.DataFrame
-        A row for each contender of each case.
+        Columns ``fact`` and ``value``, strings.
     """
-    return pd.DataFrame(
-        [
-            {
-                "size": result.case.size,
-                "pictures": len(result.case.folders),
-                "source": result.case.source,
-                "contender": row.name,
-                "title": row.title,
-                "kind": row.kind,
-                "times_textbook": row.ratio.median,
-                "low": row.ratio.low,
-                "high": row.ratio.high,
-                "pictures_per_second": row.rate,
-                "of_limit": None if row.share is None else row.share.median,
-            }
-            for result in results
-            for row in result.rows
-        ]
-    )
-
-
-def machine() -> dict[str, str]:
-    """Return what the numbers depend on: processor, system and versions."""
     found = {
         "date": datetime.date.today().isoformat(),
+        "rounds": str(rounds),
         "processor": processor(),
         "cores used": str(cores()),
         "system": f"{platform.system()} {platform.machine()}",
@@ -205,7 +183,7 @@ def machine() -> dict[str, str]:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return pd.DataFrame(found.items(), columns=["fact", "value"])
 
 
 def processor() -> str:
@@ -226,39 +204,29 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _times(ratio: Spread) -> str:
-    return f"{ratio.median:.1f} ×"
-
-
 # The chart
 
 
-def headline(results: Sequence[Result]) -> str:
+def headline(results: pd.DataFrame) -> str:
     """Return the chart's title: what to see in it."""
     parts = []
-    for source, name in (("disk", "recipes"), ("memory", "recipes")):
-        medians = [
-            row.ratio.median
-            for result in results
-            if result.case.source == source
-            for row in result.rows
-            if row.name == name
-        ]
-        if medians:
-            low, high = f"{min(medians):.1f}", f"{max(medians):.1f}"
-            parts.append(f"{low if low == high else f'{low}–{high}'} × from {source}")
+    for source, name in (("disk", "disk"), ("jpeg", "photographs"), ("memory", "memory")):
+        some = results[(results.contender == "plan") & (results.source == source)].times_textbook
+        if some.notna().any():
+            low, high = f"{some.min():.1f}", f"{some.max():.1f}"
+            parts.append(f"{low if low == high else f'{low}–{high}'} × from {name}")
     if parts:
-        return f"Recipes feed the textbook pipeline's own pixels {', '.join(parts)}"
+        return f"A plan and workers make the bits of Keras {', '.join(parts)}"
     return "How many times as fast as the textbook pipeline"
 
 
-def draw(results: Sequence[Result], path: Path) -> None:
-    """Draw one panel a case: bars for contenders, dashed lines for limits.
+def chart(results: pd.DataFrame, path: Path) -> None:
+    """Plot one panel a case: bars for contenders, dashed lines for limits.
 
     Parameters
     ----------
-    results : sequence of Result
-        One for each case.
+    results : pandas.DataFrame
+        Has the `COLUMNS`.
     path : Path
         The PNG file to write.
     """
@@ -267,9 +235,10 @@ def draw(results: Sequence[Result], path: Path) -> None:
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    columns = min(2, len(results))
-    lines = -(-len(results) // columns)
-    tallest = max(sum(row.kind != "limit" for row in result.rows) for result in results)
+    cases = by_case(results[results.refused.isna()])
+    columns = min(2, len(cases))
+    lines = -(-len(cases) // columns)
+    tallest = max((case.kind != "limit").sum() for _, case in cases)
     fig, axes = plt.subplots(
         lines,
         columns,
@@ -277,65 +246,71 @@ def draw(results: Sequence[Result], path: Path) -> None:
         squeeze=False,
         layout="constrained",
     )
-    for ax, result in zip(axes.flat, results, strict=False):
-        draw_case(ax, result)
-    for ax in axes.flat[len(results) :]:
+    for ax, (name, case) in zip(axes.flat, cases, strict=False):
+        _panel(ax, name, case)
+    for ax in axes.flat[len(cases) :]:
         ax.axis("off")
-    kinds = [kind for kind in COLOURS if any(kind == row.kind for r in results for row in r.rows)]
-    handles = [mpl.patches.Patch(color=COLOURS[kind], label=NAMES[kind]) for kind in kinds]
+    handles = [
+        mpl.patches.Patch(color=colour, label=label)
+        for kind, (label, colour) in KINDS.items()
+        if kind in set(results.kind)
+    ]
     fig.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
     fig.suptitle(headline(results), fontsize=14)
     fig.savefig(path, dpi=110, metadata={"Software": None})
     plt.close(fig)
 
 
-def draw_case(ax: Any, result: Result) -> None:
-    """Draw the panel of one case."""
-    rows = [row for row in ranked(result.rows) if row.kind != "limit"]
+def _panel(ax: Any, name: str, case: pd.DataFrame) -> None:
+    rows = [row for row in case.itertuples() if row.kind != "limit"]
     for place, row in enumerate(rows):
-        ratio = row.ratio
-        ax.barh(place, ratio.median, color=COLOURS[row.kind], height=0.72)
-        ax.plot([ratio.low, ratio.high], [place, place], color="black", linewidth=1)
+        ax.barh(place, row.times_textbook, color=KINDS[row.kind][1], height=0.72)
+        ax.plot([row.low, row.high], [place, place], color="black", linewidth=1)
         ax.annotate(
-            f"{ratio.median:.1f}",
-            (ratio.high, place),
+            f"{row.times_textbook:.1f}",
+            (row.high, place),
             xytext=(4, 0),
             textcoords="offset points",
             va="center",
             fontsize=9,
         )
-    limit = next((row for row in result.rows if row.name == LIMITS[result.case.source]), None)
-    if limit is not None:
-        ax.axvline(limit.ratio.median, color="black", linestyle="--", linewidth=1.2)
+    ends = [row.high for row in rows]
+    for row in case[case.contender == LIMITS[case.source.iloc[0]]].itertuples():
+        ends.append(row.times_textbook)
+        ax.axvline(row.times_textbook, color="black", linestyle="--", linewidth=1.2)
         ax.annotate(
-            f"limit: {limit.title}, {limit.ratio.median:.1f} ",
-            (limit.ratio.median, -0.35),
+            f"limit: {row.title}, {row.times_textbook:.1f} ",
+            (row.times_textbook, -0.35),
             ha="right",
             va="center",
             fontsize=9,
         )
-    ends = [row.ratio.high for row in rows] + ([limit.ratio.median] if limit else [])
     ax.set_xlim(0, 1.12 * max(ends))
     ax.set_ylim(-0.6, len(rows) - 0.4)
     ax.set_yticks(range(len(rows)), [row.title for row in rows])
-    ax.set_title(result.case.name, loc="left", fontsize=11)
+    ax.set_title(name, loc="left", fontsize=11)
     ax.set_xlabel("times as fast as the textbook pipeline", fontsize=9)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
 
 
-def write(results: Sequence[Result], rounds: int, folder: Path) -> None:
-    """Write ``results.md``, ``results.csv`` and ``results.png``.
+def render(folder: Path = HERE) -> str:
+    """Return the report on the two tables of a folder.
 
     Parameters
     ----------
-    results : sequence of Result
-        One for each case.
-    rounds : int
-        How many rounds there were.
     folder : Path
-        Where to.
+        Holds ``results.csv`` and ``machine.csv``.
     """
-    (folder / "results.md").write_text(as_markdown(results, rounds), encoding="utf-8")
-    as_frame(results).to_csv(folder / "results.csv", index=False, float_format="%.4g")
-    draw(results, folder / "results.png")
+    facts = pd.read_csv(folder / "machine.csv", dtype=str)
+    return as_markdown(pd.read_csv(folder / "results.csv"), facts)
+
+
+def write(folder: Path = HERE) -> None:
+    """Write ``results.md`` and ``results.png`` from the two tables of a folder."""
+    (folder / "results.md").write_text(render(folder), encoding="utf-8")
+    chart(pd.read_csv(folder / "results.csv"), folder / "results.png")
+
+
+if __name__ == "__main__":
+    write()

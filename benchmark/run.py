@@ -1,36 +1,39 @@
 """Measure all contenders in all cases, and write what was found: ``make bench``.
 
-A full run writes ``results.md``, ``results.csv``, ``results.png`` and ``stages.csv`` beside this
-file. A run of a part of it only prints its tables, unless ``--out`` names a folder for them.
+A full run writes ``results.csv``, ``machine.csv``, ``stages.csv``, ``results.md`` and
+``results.png`` beside this file. A run of a part of it only prints its tables, unless ``--out``
+names a folder for them.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import math
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import pandas as pd
 from tqdm import tqdm
 
 from benchmark import report
-from benchmark.cases import FILES, SIZES, SOURCES, Case, write_pictures
+from benchmark.cases import CASES, FILES, Case, write_images
 from benchmark.contenders import CONTENDERS, LIMITS, TEXTBOOK, Entry, missing, of_case
-from benchmark.measure import Row, order, ratios, rounds_of, spread
 from benchmark.processes import ContenderError, Process, Processes
-from benchmark.proof import Proof, ProofError, check_strength, largest_difference
-from benchmark.worker import load_batches
+from benchmark.proof import Proof, ProofError, check_strength
 
 HERE = Path(__file__).resolve().parent
 ROUNDS = 5
-SECONDS = 1.5  # a round lasts at least so long
-BUSY = 0.05  # of a core; what waits should use none
+SECONDS = 1.0  # a round lasts at least so long
+SOURCES = tuple(dict.fromkeys(source for _, _, source in CASES))
 
 
 @dataclass
@@ -38,20 +41,38 @@ class Measured:
     """What the rounds of one contender have shown so far."""
 
     entry: Entry
+    case: Case
     process: Process
-    epochs_a_round: int
-    first_memory: int
-    proof: Proof | None
-    difference: float | None = None
+    epochs_a_round: int = 1
+    proof: Proof | None = None
     rates: list[float] = field(default_factory=list)
+    first_memory: int = 0
     last_memory: int = 0
     epochs: int = 0
-    idle: float = 0.0
+
+    def prove(self, seconds: float) -> None:
+        """Have the contender prove what it delivers, and decide how long its rounds are."""
+        answer = self.process.ask(do="prove")
+        self.epochs_a_round = max(1, math.ceil(seconds / answer["epoch"]))
+        self.first_memory = answer["memory"]
+        if "proof" in answer:  # a limit delivers nothing
+            self.proof = Proof(**answer["proof"])
+
+    def round(self) -> None:
+        """Ask the contender for one timed round."""
+        answer = self.process.ask(do="round", epochs=self.epochs_a_round)
+        images = self.case.rows * len(self.case.folders) * self.epochs_a_round
+        self.rates.append(images / answer["seconds"])
+
+    def last(self) -> None:
+        """Have the contender prove bits and pairs, and say how much memory it has taken."""
+        answer = self.process.ask(do="last")
+        self.last_memory, self.epochs = answer["memory"], answer["epochs"]
 
 
 def measure_case(
     case: Case, entries: Sequence[Entry], rounds: int, seconds: float, progress: tqdm
-) -> report.Result:
+) -> pd.DataFrame:
     """Measure all contenders of one case.
 
     Parameters
@@ -69,7 +90,8 @@ def measure_case(
 
     Returns
     -------
-    report.Result
+    pandas.DataFrame
+        A line for each contender, with the columns of `report.COLUMNS`.
 
     Raises
     ------
@@ -80,120 +102,100 @@ def measure_case(
     running: dict[str, Measured] = {}
     with tempfile.TemporaryDirectory() as folder, Processes() as processes:
 
-        def refuse(name: str, error: Exception) -> None:
-            if name == TEXTBOOK:
-                raise ContenderError(f"{name}: {error}")
-            refused[name] = str(error)
-            running.pop(name, None)
-            processes.stop(name)
-
-        for entry in entries:
-            progress.set_description(f"{case.name}: proving {entry.title}")
+        def step(name: str, what: str, action: Any) -> None:
+            """Do one step of one contender, or refuse it."""
+            progress.set_description(f"{case.name}: {CONTENDERS[name].title}, {what}")
             try:
-                process = processes.start(entry.name, _case_of(entry, case), Path(folder))
-                measured = running[entry.name] = prove(entry, process, seconds)
-                check(measured, running[TEXTBOOK])
+                action()
             except (ContenderError, ProofError) as error:
-                refuse(entry.name, error)
+                if name == TEXTBOOK:
+                    raise ContenderError(f"{name}: {error}") from None
+                refused[name] = str(error)
+                running.pop(name)
+                processes.stop(name)
             progress.update()
+
+        for entry in entries:  # all at once: a start takes one core some seconds
+            own = own_case(entry, case)
+            process = processes.start(entry.name, own, Path(folder))
+            running[entry.name] = Measured(entry, own, process)
+        for name, one in list(running.items()):
+            step(name, "start", one.process.answer)
+        for name, one in list(running.items()):
+            step(name, "proof", lambda one=one: prove(one, running[TEXTBOOK], seconds))
         for number in range(rounds):
-            for name in order(list(running), number):
-                progress.set_description(
-                    f"{case.name}: round {number + 1}, {CONTENDERS[name].title}"
-                )
-                try:
-                    one_round(running[name], case)
-                except ContenderError as error:
-                    refuse(name, error)
-                progress.update()
-        for name in list(running):
-            progress.set_description(f"{case.name}: pairs of {CONTENDERS[name].title}")
-            try:
-                running[name].process.ask(do="pair")
-            except ContenderError as error:
-                refuse(name, error)
-            progress.update()
-    return report.Result(case, rows_of(running, case.source), refused, notes_of(running))
+            # Forwards and backwards in turn.
+            for name in list(running) if number % 2 == 0 else list(reversed(running)):
+                step(name, f"round {number + 1}", running[name].round)
+        for name, one in list(running.items()):
+            step(name, "bits and pairs", one.last)
+    lines = lines_of(case, running)
+    lines += [{"contender": name, "refused": why} for name, why in refused.items()]
+    return as_frame(case, lines)
 
 
-def _case_of(entry: Entry, case: Case) -> Case:
-    """Return the case that a contender is given: the textbook pipeline has but one source."""
-    source = "disk" if entry.name == TEXTBOOK else case.source
-    return Case(case.size, case.folders, source)
+def own_case(entry: Entry, case: Case) -> Case:
+    """Return the case as one contender is given it: the textbook pipeline reads files only."""
+    source = "disk" if entry.name == TEXTBOOK and case.source == "memory" else case.source
+    share = entry.share if case.rows >= 100 * entry.share else 1
+    return dataclasses.replace(case, source=source, share=share)
 
 
-def prove(entry: Entry, process: Process, seconds: float) -> Measured:
-    """Have a contender prove what it delivers, and decide how long its rounds are."""
-    answer = process.ask(do="prove")
-    return Measured(
-        entry,
-        process,
-        rounds_of(seconds, answer["epoch"]),
-        answer["memory"],
-        Proof(**answer["proof"]) if "proof" in answer else None,
-        last_memory=answer["memory"],
-        epochs=answer["epochs"],
-    )
+def prove(one: Measured, textbook: Measured, seconds: float) -> None:
+    """Have a contender prove what it delivers; it must augment as the textbook pipeline does."""
+    one.prove(seconds)
+    if one.proof is not None and textbook.proof is not None:
+        check_strength(one.proof, textbook.proof)
 
 
-def check(measured: Measured, textbook: Measured) -> None:
-    """Compare what a contender delivers with what the textbook pipeline delivers.
+def ratios(rates: Sequence[float], reference: Sequence[float]) -> list[float]:
+    """Return the ratio of each round: two contenders are only compared within one.
 
-    Raises
-    ------
-    ProofError
-        If it augments otherwise, or promises the same pixels and delivers others.
+    Examples
+    --------
+    >>> ratios([20, 30], [10, 10])
+    [2.0, 3.0]
     """
-    if measured.proof is None or textbook.proof is None:
-        return  # a limit delivers nothing
-    check_strength(measured.proof, textbook.proof)
-    if measured.entry.same_pixels:
-        ours, theirs = (load_batches(one.process.kept) for one in (measured, textbook))
-        measured.difference = largest_difference(ours, theirs)
+    return [rate / other for rate, other in zip(rates, reference, strict=True)]
 
 
-def one_round(measured: Measured, case: Case) -> None:
-    """Ask one contender for one timed round."""
-    answer = measured.process.ask(do="round", epochs=measured.epochs_a_round)
-    pictures = case.rows * len(case.folders) * measured.epochs_a_round
-    measured.rates.append(pictures / answer["seconds"])
-    measured.last_memory = answer["memory"]
-    measured.epochs = answer["epochs"]
-    measured.idle = max(measured.idle, answer["idle"])
-
-
-def rows_of(running: dict[str, Measured], source: str) -> list[Row]:
-    """Return the report's rows, from the rates of all rounds."""
-    textbook = running[TEXTBOOK].rates
-    limit = running.get(LIMITS[source])
-    rows = []
+def lines_of(case: Case, running: dict[str, Measured]) -> list[dict[str, Any]]:
+    """Return the lines of the results, from the rates of all rounds."""
+    limit = running.get(LIMITS[case.source])
+    lines = []
     for name, one in running.items():
-        share = None
-        if limit is not None and one.entry.kind != "limit":
-            share = spread(ratios(one.rates, limit.rates))
-        rows.append(
-            Row(
-                name,
-                one.entry.title,
-                one.entry.kind,
-                spread(one.rates).median,
-                spread(ratios(one.rates, textbook)),
-                share,
-                one.difference,
-                (one.first_memory, one.last_memory),
-                one.epochs,
-            )
+        to_textbook = ratios(one.rates, running[TEXTBOOK].rates)
+        has_limit = limit is not None and one.entry.kind != "limit"
+        lines.append(
+            {
+                "contender": name,
+                "times_textbook": statistics.median(to_textbook),
+                "low": min(to_textbook),
+                "high": max(to_textbook),
+                "images_per_second": statistics.median(one.rates),
+                "of_limit": statistics.median(ratios(one.rates, limit.rates))
+                if has_limit
+                else None,
+                "bits": "equal" if one.entry.bits else None,
+                "first_memory": one.first_memory,
+                "last_memory": one.last_memory,
+                "epochs": one.epochs,
+            }
         )
-    return rows
+    return lines
 
 
-def notes_of(running: dict[str, Measured]) -> list[str]:
-    """Say which contenders did not sit still while others were timed."""
-    return [
-        f"{one.entry.title} used {one.idle:.0%} of a core while it waited"
-        for one in running.values()
-        if one.idle > BUSY
-    ]
+def as_frame(case: Case, lines: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """Return the lines of a case as a table, with what is known of the case and the contenders."""
+    known = {"size": case.size, "images": len(case.folders), "source": case.source}
+    entries = [CONTENDERS[line["contender"]] for line in lines]
+    return pd.DataFrame(
+        [
+            known | {"title": entry.title, "kind": entry.kind} | line
+            for entry, line in zip(entries, lines, strict=True)
+        ],
+        columns=report.COLUMNS,
+    )
 
 
 # The command
@@ -207,7 +209,7 @@ measure(Case.from_json(sys.argv[1])).to_csv(sys.argv[2], index=False, float_form
 
 
 def measure_stages(chosen: Sequence[Case], folder: Path) -> None:
-    """Write ``stages.csv``: where a picture's time goes at each size, each in a process of its own.
+    """Write ``stages.csv``: where an image's time goes at each size, each in a process of its own.
 
     Parameters
     ----------
@@ -239,9 +241,11 @@ def measure_stages(chosen: Sequence[Case], folder: Path) -> None:
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Return the command's options."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, help="timed rounds (5)")
-    parser.add_argument("--sizes", type=int, nargs="+", choices=SIZES, default=list(SIZES))
-    parser.add_argument("--pictures", type=int, nargs="+", choices=(1, 2), default=[1, 2])
+    names = ", ".join(CONTENDERS)
+    files = " and ".join(f"{count} at {size} px" for size, count in FILES.items())
+    parser.add_argument("--rounds", type=int, help=f"timed rounds ({ROUNDS})")
+    parser.add_argument("--sizes", type=int, nargs="+", choices=list(FILES), default=list(FILES))
+    parser.add_argument("--images", type=int, nargs="+", choices=(1, 2), default=[1, 2])
     parser.add_argument("--sources", nargs="+", choices=SOURCES, default=list(SOURCES))
     parser.add_argument(
         "--contenders",
@@ -249,11 +253,17 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         choices=CONTENDERS,
         default=list(CONTENDERS),
         metavar="NAME",
-        help=f"beside the textbook pipeline: {', '.join(CONTENDERS)}",
+        help=f"beside the textbook pipeline: {names}",
     )
-    parser.add_argument("--seconds", type=float, help="a round at least (1.5)")
-    parser.add_argument("--files", type=int, help="samples in an epoch (1920 at 64 px, 480 at 224)")
-    parser.add_argument("--quick", action="store_true", help="2 short rounds, fewer files")
+    parser.add_argument("--seconds", type=float, help=f"a round at least ({SECONDS})")
+    parser.add_argument(
+        "--files",
+        type=int,
+        help=f"samples in an epoch ({files}; slow contenders read a part of them)",
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="2 short rounds, a quarter of the files"
+    )
     parser.add_argument("--out", type=Path, help="folder for the results")
     options = parser.parse_args(arguments)
     for name in ("rounds", "files"):
@@ -261,7 +271,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         if value is not None and value < 1:
             parser.error(f"--{name}: expected 1 or more, found {value}")
     everything = parser.parse_args([])
-    partial = ("sizes", "pictures", "sources", "contenders", "files", "quick", "seconds")
+    partial = ("sizes", "images", "sources", "contenders", "files", "quick", "seconds")
     options.whole = all(getattr(options, name) == getattr(everything, name) for name in partial)
     if options.out is None and options.whole:
         options.out = HERE
@@ -270,14 +280,26 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def cases(options: argparse.Namespace, root: Path) -> Iterable[Case]:
-    """Write the pictures and yield the cases."""
-    for size in options.sizes:
-        files = options.files or FILES[size] // (4 if options.quick else 1)
-        folders = tuple(write_pictures(root, size, files))
-        for pictures in options.pictures:
-            for source in options.sources:
-                yield Case(size, folders[:pictures], source)
+def chosen_cases(options: argparse.Namespace) -> list[tuple[int, int, str]]:
+    """Return size, images and source of the cases that the options ask for."""
+    return [
+        (size, images, source)
+        for size, images, source in CASES
+        if size in options.sizes and images in options.images and source in options.sources
+    ]
+
+
+def cases(options: argparse.Namespace, root: Path) -> Iterator[Case]:
+    """Write the images that are needed, and yield the cases."""
+    written: dict[tuple[int, str], tuple[str, ...]] = {}
+    chosen = chosen_cases(options)
+    for size, images, source in chosen:
+        ending = "jpg" if source == "jpeg" else "png"
+        if (size, ending) not in written:
+            files = options.files or FILES[size] // (4 if options.quick else 1)
+            most = max(n for s, n, kind in chosen if (s, kind == "jpeg") == (size, ending == "jpg"))
+            written[size, ending] = tuple(write_images(root, size, files, most, ending))
+        yield Case(size, written[size, ending][:images], source)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
@@ -295,37 +317,40 @@ def main(arguments: Sequence[str]) -> int:
             print(f"bench: {CONTENDERS[name].title} is left out: {', '.join(absent)} not installed")
         else:
             names.append(name)
-    chosen = {source: of_case(names, source) for source in options.sources}
-    steps = sum(len(entries) for entries in chosen.values())
-    steps *= (options.rounds + 2) * len(options.sizes) * len(options.pictures)
-    results: list[report.Result] = []
+    chosen = [(case, of_case(names, *case[1:])) for case in chosen_cases(options)]
+    steps = (options.rounds + 3) * sum(len(entries) for _, entries in chosen)
+    results: list[pd.DataFrame] = []
+    whole: dict[int, Case] = {}
     try:
         with (
             tempfile.TemporaryDirectory() as root,
             tqdm(total=steps, unit="step", disable=None) as progress,
         ):
-            progress.set_description("writing pictures")
-            for case in cases(options, Path(root)):
+            progress.set_description("writing images")
+            for case, (_, entries) in zip(cases(options, Path(root)), chosen, strict=True):
+                whole.setdefault(case.size, case)
                 results.append(
-                    measure_case(
-                        case, chosen[case.source], options.rounds, options.seconds, progress
-                    )
+                    measure_case(case, entries, options.rounds, options.seconds, progress)
                 )
-                progress.write(report.as_text(results[-1]) + "\n", file=sys.stdout)
+                (named,) = report.by_case(results[-1])
+                progress.write(report.as_text(*named) + "\n", file=sys.stdout)
             if options.out is not None:
                 options.out.mkdir(parents=True, exist_ok=True)
-                report.write(results, options.rounds, options.out)
+                pd.concat(results).to_csv(
+                    options.out / "results.csv", index=False, float_format="%.4g"
+                )
+                report.machine(options.rounds).to_csv(options.out / "machine.csv", index=False)
+                report.write(options.out)
             if options.whole:
                 progress.set_description("stages")
-                by_size = {result.case.size: result.case for result in results}
-                measure_stages(list(by_size.values()), options.out)
+                measure_stages(list(whole.values()), options.out)
     except ContenderError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nbench: stopped", file=sys.stderr)
         return 130
-    return 1 if any(result.refused for result in results) else 0
+    return 1 if any(table.refused.notna().any() for table in results) else 0
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Where the time of one picture goes, in the textbook pipeline and in that of recipes.
+"""Where the time of one image goes, in the textbook pipeline and in that of a plan.
 
-Each stage runs by itself, in one thread, over whole batches; "hand over" is what a dataset that
-only passes finished batches on costs. Values are processor time in microseconds a picture: the
-median of several rounds.
+Each stage runs by itself, in one thread, over whole batches; "pass on" is what a dataset that
+makes nothing costs. Values are processor time in microseconds an image: the median of several
+rounds.
 """
 
 from __future__ import annotations
@@ -12,26 +12,28 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import cv2
 import numpy as np
 import pandas as pd
 import tensorflow as tf
 
 from benchmark.cases import AUGMENTATION, BATCH, SEED, Case
-from helpers.buffers import empty
+from helpers import fast
 from helpers.datasets import from_batches
-from helpers.fast import FastImageDataGenerator, draw_transforms
-from helpers.recipes import Pictures, Recipes, from_recipes
+from helpers.images import Images
+from helpers.parallel import Plan, from_plan
+from helpers.transforms import sample
 
 __all__ = ["STAGES", "measure"]
 
-STAGES = ("read and decode", "draw", "warp", "scale", "hand over")
+STAGES = ("read and decode", "sample", "warp and scale", "pass on")
 BATCHES = 12
 PASSES = 20  # so that the start of a dataset counts for little beside its batches
 
+Actions = dict[str, Callable[[], Any]]
+
 
 def measure(case: Case, rounds: int = 3) -> pd.DataFrame:
-    """Measure each stage of both pipelines over the first pictures of a case.
+    """Measure each stage of both pipelines over the first images of a case.
 
     Parameters
     ----------
@@ -43,19 +45,18 @@ def measure(case: Case, rounds: int = 3) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns ``size``, ``pipeline`` ("textbook" or "recipes"), ``stage`` and ``microseconds``.
+        Columns ``size``, ``pipeline`` ("textbook" or "plan"), ``stage`` and ``microseconds``.
     """
     paths = case.paths[0][: BATCH * BATCHES]
+    datagen = tf.keras.preprocessing.image.ImageDataGenerator(**AUGMENTATION)
+    pipelines = {"textbook": _textbook(case, paths, datagen), "plan": _plan(case, paths, datagen)}
     rows = []
-    for pipeline, stages in (
-        ("textbook", _textbook(case, paths)),
-        ("recipes", _recipes(case, paths)),
-    ):
-        for stage, action in stages.items():
-            action()
-            spent = statistics.median(_seconds(action) for _ in range(rounds))
-            pictures = len(paths) * (PASSES if stage == "hand over" else 1)
-            rows.append((case.size, pipeline, stage, spent / pictures * 1e6))
+    for pipeline, stages in pipelines.items():
+        for stage in STAGES:
+            stages[stage]()
+            spent = statistics.median(_seconds(stages[stage]) for _ in range(rounds))
+            images = len(paths) * (PASSES if stage == "pass on" else 1)
+            rows.append((case.size, pipeline, stage, spent / images * 1e6))
     return pd.DataFrame(rows, columns=["size", "pipeline", "stage", "microseconds"])
 
 
@@ -65,51 +66,49 @@ def _seconds(action: Callable[[], Any]) -> float:
     return time.process_time() - start
 
 
-def _textbook(case: Case, paths: list[str]) -> dict[str, Callable[[], Any]]:
-    image = tf.keras.preprocessing.image
-    datagen = image.ImageDataGenerator(**AUGMENTATION)
-    pictures = [image.img_to_array(image.load_img(path)) for path in paths]
-    drawn = [datagen.get_random_transform(case.shape, seed=row) for row in range(len(paths))]
+def _textbook(case: Case, paths: list[str], datagen: Any) -> Actions:
+    keras, size = tf.keras.utils, case.shape[:2]
+
+    def read() -> list[np.ndarray]:
+        return [keras.img_to_array(keras.load_img(path, target_size=size)) for path in paths]
 
     def warp() -> None:
-        for picture, parameters in zip(pictures, drawn, strict=True):
-            datagen.apply_transform(picture, parameters)
-
-    batch = np.ones((BATCH, *case.shape), np.float32)
+        for image, line in zip(images, parameters, strict=True):
+            datagen.standardize(datagen.apply_transform(image, line))
 
     def finished() -> Iterator[np.ndarray]:
         for _ in range(BATCHES * PASSES):
             yield batch.copy()
 
+    images = read()
+    parameters = [datagen.get_random_transform(case.shape, seed=row) for row in range(len(paths))]
+    batch = np.ones((BATCH, *case.shape), np.float32)
     dataset = from_batches(finished, length=BATCHES * PASSES)
     return {
-        "read and decode": lambda: [image.img_to_array(image.load_img(path)) for path in paths],
-        "draw": lambda: [datagen.get_random_transform(case.shape) for _ in paths],
-        "warp": warp,
-        "scale": lambda: [datagen.standardize(picture) for picture in pictures],
-        "hand over": lambda: [None for _ in dataset],
+        "read and decode": read,
+        "sample": lambda: [datagen.get_random_transform(case.shape) for _ in paths],
+        "warp and scale": warp,
+        "pass on": lambda: [None for _ in dataset],
     }
 
 
-def _recipes(case: Case, paths: list[str]) -> dict[str, Callable[[], Any]]:
-    cv2.setNumThreads(1)
-    datagen = FastImageDataGenerator(**AUGMENTATION)
-    unscaled = FastImageDataGenerator(**AUGMENTATION | {"rescale": None})
-    pictures = Pictures(paths, case.shape)
-    kept = pictures.in_memory()
+def _plan(case: Case, paths: list[str], datagen: Any) -> Actions:
+    images = Images(paths, case.shape)
+    kept = images.in_memory()
     batches = np.arange(len(paths)).reshape(-1, BATCH)
-    drawn = draw_transforms(datagen, BATCH, case.shape, np.random.RandomState(SEED))
-    floats = np.ones((BATCH, *case.shape), np.float32)
-    recipes = Recipes(datagen, len(paths), shape=case.shape, batch_size=BATCH, seed=SEED)
+    table = sample(datagen, len(paths), case.shape, seed=SEED, epoch=0)
+    plan = Plan(len(paths), batch_size=BATCH, seed=SEED)
+    ready = fast.apply(datagen, kept[batches[0]], table[batches[0]])
 
-    def made(rows: np.ndarray, transforms: np.ndarray) -> np.ndarray:
-        return empty((len(rows), *case.shape), np.float32)
+    def take(rows: np.ndarray, epoch: int) -> np.ndarray:
+        return ready[: len(rows)]
 
-    dataset = from_recipes(recipes, made, workers=1).repeat(PASSES)
+    dataset = from_plan(plan, take, workers=1, epochs=PASSES)
     return {
-        "read and decode": lambda: [pictures[rows] for rows in batches],
-        "draw": lambda: list(recipes()),
-        "warp": lambda: [unscaled.transform_batch(kept[rows], drawn) for rows in batches],
-        "scale": lambda: [datagen.standardize(floats) for _ in batches],
-        "hand over": lambda: [None for _ in dataset],
+        "read and decode": lambda: [images[rows] for rows in batches],
+        "sample": lambda: sample(datagen, len(paths), case.shape, seed=SEED, epoch=1),
+        "warp and scale": lambda: [
+            fast.apply(datagen, kept[rows], table[rows]) for rows in batches
+        ],
+        "pass on": lambda: [None for _ in dataset],
     }

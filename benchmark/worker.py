@@ -15,7 +15,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,11 @@ import psutil
 
 from benchmark.cases import Case
 from benchmark.contenders import CONTENDERS, Entry
-from benchmark.proof import ProofError, check_epoch, check_pair
+from benchmark.proof import COMPARED, ProofError, check_bits, check_epoch, check_pair
 
-__all__ = ["Work", "load_batches", "main", "save_batch"]
+__all__ = ["Work", "main"]
 
-KEPT_BATCHES = 4  # of each of two epochs, for the comparison of pixels
+AHEAD = 8  # batches; more are not made in the moment between a round's end and the pause after it
 
 
 class Work:
@@ -40,87 +40,67 @@ class Work:
         The contender; loaded here.
     case : Case
         What it delivers.
-    kept : Path
-        The folder for the first batches of its first two epochs.
     """
 
-    def __init__(self, entry: Entry, case: Case, kept: Path) -> None:
+    def __init__(self, entry: Entry, case: Case) -> None:
         self.entry = entry
         self.case = case
-        self.kept = kept
         self.contender = entry.load()(case)
         self.epochs = 0
-        self._rest()
 
     def prove(self) -> dict[str, Any]:
-        """Check two epochs, keep their first batches, and time a third to warm up."""
+        """Check one epoch, and time another to warm up."""
         answer: dict[str, Any] = {}
-        for number in range(2):
-            if self.entry.kind == "limit":
-                self._run(1)
-            else:
-                proof = check_epoch(self.contender.epoch(), self.case, self._keeper(number))
-                self.epochs += 1
-                answer["proof"] = dataclasses.asdict(proof)
-            if number == 0:
-                answer["memory"] = memory()
-        self._lead_in()
+        if self.entry.kind == "limit":
+            self._run(1)
+        else:
+            answer["proof"] = dataclasses.asdict(check_epoch(self.contender.epoch(), self.case))
+            self.epochs += 1
+        answer["memory"] = memory()
         answer["epoch"] = self._run(1)
-        return answer | {"epochs": self.epochs}
-
-    def _keeper(self, epoch: int) -> Callable[[int, list[np.ndarray]], None]:
-        """Return what writes an epoch's first batches to files, at once: they are not held."""
-
-        def keep(number: int, arrays: list[np.ndarray]) -> None:
-            if self.entry.same_pixels and number < KEPT_BATCHES:
-                save_batch(self.kept, KEPT_BATCHES * epoch + number, arrays)
-
-        return keep
+        return answer
 
     def round(self, epochs: int) -> dict[str, Any]:
-        """Run so many whole epochs, and say how long they took."""
-        idle, waited = cpu_seconds() - self._used, time.perf_counter() - self._since
-        self._lead_in()
-        seconds = self._run(epochs)
-        return {
-            "seconds": seconds,
-            "epochs": self.epochs,
-            "memory": memory(),
-            "idle": idle / waited if waited > 1 else 0.0,  # after less, it is bookkeeping
-        }
+        """Run so many whole epochs, and say how long they took; nothing else, so as to stop soon.
 
-    def pair(self) -> dict[str, Any]:
-        """Check that both pictures of a sample are augmented alike.
-
-        A sample is given the same file twice: it must come out as two equal pictures. Asked last,
-        because it needs a second contender.
+        A contender whose iterator lasts has some batches ready by then: they are taken untimed.
         """
-        if self.entry.kind != "limit" and len(self.case.folders) > 1:
-            twin = dataclasses.replace(self.case, folders=self.case.folders[:1] * 2)
-            for pictures, _ in itertools.islice(self.entry.load()(twin).epoch(), 2):
-                check_pair(*(np.asarray(picture) for picture in pictures))
-        return {}
+        if getattr(self.contender, "lasts", False):
+            for _ in itertools.islice(self.contender.epoch(), AHEAD):
+                pass
+        return {"seconds": self._run(epochs)}
+
+    def last(self) -> dict[str, Any]:
+        """Check bits and pairs, with contenders of their own on some of the files.
+
+        A sample is given the same file twice: it must come out as two equal images.
+        """
+        answer = {"memory": memory(), "epochs": self.epochs}
+        few = dataclasses.replace(self.case, share=4 * self.case.share)
+        if self.entry.bits:
+            from benchmark.contenders import textbook
+
+            keras = textbook.by_keras(few)
+            if self.entry.bits == "flow":
+                keras = textbook.Textbook(few).epoch()
+            # Whole, before the contender begins: two flows at once share NumPy's random state.
+            expected = list(itertools.islice(keras, COMPARED))
+            check_bits(self.entry.load()(few).epoch(), expected)
+        if self.entry.kind != "limit" and len(few.folders) > 1:
+            twin = dataclasses.replace(few, folders=few.folders[:1] * 2)
+            for images, _ in itertools.islice(self.entry.load()(twin).epoch(), 2):
+                check_pair(*(np.asarray(image) for image in images))
+        return answer
 
     def answer(self, question: dict[str, Any]) -> dict[str, Any]:
         """Answer one question; an error is an answer too."""
         try:
             asked: dict[str, Callable[..., dict[str, Any]]]
-            asked = {"prove": self.prove, "round": self.round, "pair": self.pair}
-            found = asked[question.pop("do")](**question)
-            self._rest()
-            return found
+            asked = {"prove": self.prove, "round": self.round, "last": self.last}
+            return asked[question.pop("do")](**question)
         except Exception as error:
             print(f"{type(error).__name__}: {error}", file=sys.stderr)
             return {"error": one_line(error)}
-
-    def _lead_in(self) -> None:
-        """Let a contender that worked ahead while it waited use that up, untimed."""
-        if getattr(self.contender, "lead_in", False):
-            self._run(1)
-
-    def _rest(self) -> None:
-        """Note what has been used so far: from now on this process should use nothing."""
-        self._used, self._since = cpu_seconds(), time.perf_counter()
 
     def _run(self, epochs: int) -> float:
         rows = 0
@@ -136,54 +116,14 @@ class Work:
         return seconds
 
 
-def save_batch(folder: Path, number: int, arrays: list[np.ndarray]) -> None:
-    """Write a batch's arrays to files.
-
-    Parameters
-    ----------
-    folder : Path
-        Where to.
-    number : int
-        The batch's place in the series.
-    arrays : list of numpy.ndarray
-        As `benchmark.proof.check_epoch` hands them out.
-    """
-    folder.mkdir(exist_ok=True)
-    for part, array in enumerate(arrays):
-        np.save(folder / f"{number:03}-{part}.npy", array)
-
-
-def load_batches(folder: Path) -> Iterator[list[np.ndarray]]:
-    """Yield the batches that `save_batch` wrote, in order."""
-    files = sorted(folder.glob("*.npy"))
-    for _, group in itertools.groupby(files, key=lambda file: file.name.split("-")[0]):
-        yield [np.load(file) for file in group]
-
-
-def family() -> list[psutil.Process]:
-    """Return this process and all that it started, and they, and so on."""
-    this = psutil.Process()
-    return [this, *this.children(recursive=True)]
-
-
-def cpu_seconds() -> float:
-    """Return the processor time that this process and those below it have used."""
-    used = 0.0
-    for process in family():
-        with contextlib.suppress(psutil.Error):
-            times = process.cpu_times()
-            used += times.user + times.system
-    return used
-
-
 def memory() -> int:
     """Return the peak resident memory of this process, and what those below it add, in bytes.
 
     Pages that a process shares with the one that it was split off from count once.
     """
-    this, *below = family()
+    this = psutil.Process()
     total = peak(this)
-    for process in below:
+    for process in this.children(recursive=True):
         with contextlib.suppress(psutil.Error):
             total += process.memory_full_info().uss
     return total
@@ -214,13 +154,13 @@ def main(arguments: list[str]) -> None:
     Parameters
     ----------
     arguments : list of str
-        The contender's name, the case as JSON, and the folder for its first batches.
+        The contender's name, and the case as JSON.
     """
-    name, case, kept = arguments
+    name, case = arguments
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     try:
-        work = Work(CONTENDERS[name], Case.from_json(case), Path(kept))
+        work = Work(CONTENDERS[name], Case.from_json(case))
         first: dict[str, Any] = {}
     except Exception as error:
         first = {"error": one_line(error)}
@@ -228,8 +168,6 @@ def main(arguments: list[str]) -> None:
     if not first:
         for line in sys.stdin:
             print(json.dumps(work.answer(json.loads(line))), file=answers, flush=True)
-        with contextlib.suppress(Exception):
-            getattr(work.contender, "close", lambda: None)()
     if hasattr(os, "killpg") and os.getpgid(0) == os.getpid():
         os.killpg(0, signal.SIGKILL)  # nothing that was started here is left behind
 

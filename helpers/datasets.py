@@ -1,9 +1,11 @@
 """From a generator of batches to a ``tf.data.Dataset`` that says what it holds.
 
-``Dataset.from_generator`` needs a signature, accepts no lists, cuts floats to whole numbers when
+``Dataset.from_generator`` needs a signature, accepts no lists, cuts floats to integers when
 the signature says so, and does not know its length. `from_batches` takes the signature from a
-real batch, turns lists into tuples, refuses what does not fit with the leaf's path, and sets the
-cardinality.
+real batch, turns lists into tuples, refuses what does not conform with the leaf's path, and sets
+the cardinality.
+
+The lesson that builds it: 01 Tuple inputs.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ __all__ = [
     "conform",
     "from_batches",
     "leaves",
+    "parts_of",
     "shape_and_dtype",
     "signature_of",
     "structure_tree",
@@ -26,7 +29,7 @@ __all__ = [
 
 
 class BatchError(ValueError):
-    """A batch does not fit the signature; the message begins with the leaf's path."""
+    """A batch does not conform to the signature; the message begins with the leaf's path."""
 
 
 def from_batches(
@@ -63,8 +66,8 @@ def from_batches(
     ValueError
         If the length is below 1.
     BatchError
-        If the first batch does not fit; at once. A later batch that does not fit, or an epoch
-        that is not `length` batches long, stops the iteration with the same message.
+        If the first batch does not conform; at once. A later one that does not, or an epoch that
+        is not `length` batches long, stops the iteration with the same message.
 
     Examples
     --------
@@ -97,7 +100,7 @@ def from_batches(
         _check_arity(first)
         signature = signature_of(first)
     else:
-        signature = _without_lists(signature)
+        signature = _map_leaves(lambda _, spec: spec, signature)  # tuples for lists
     conform(first, signature)
 
     def checked() -> Iterator[Any]:
@@ -152,11 +155,11 @@ def signature_of(batch: Any) -> Any:
             )
         return tf.TensorSpec((None, *value.shape[1:]), tf.as_dtype(value.dtype))
 
-    return _map_leaves(spec, _without_lists(batch))
+    return _map_leaves(spec, batch)
 
 
 def conform(batch: Any, signature: Any) -> Any:
-    """Return the batch in the signature's structure and dtypes, or say why it does not fit.
+    """Return the batch in the signature's structure and dtypes, or say why it does not conform.
 
     Parameters
     ----------
@@ -176,13 +179,12 @@ def conform(batch: Any, signature: Any) -> Any:
         For another structure, another shape, leaves of different batch length, or a change of
         dtype that would lose information.
     """
-    batch = _without_lists(batch)
+    _check_structure(batch, signature)
     wanted = dict(leaves(signature))
     found = dict(leaves(batch))
-    _check_structure("", batch, signature)
-    fitted = {path: _fit_leaf(path, found[path], spec) for path, spec in wanted.items()}
-    _check_batch_length(fitted, wanted)
-    return _map_leaves(lambda path, _: fitted[path], batch)
+    conformed = {path: _conform_leaf(path, found[path], spec) for path, spec in wanted.items()}
+    _check_batch_length(conformed, wanted)
+    return _map_leaves(lambda path, _: conformed[path], batch)
 
 
 def leaves(structure: Any) -> list[tuple[str, Any]]:
@@ -232,18 +234,16 @@ def structure_tree(structure: Any) -> str:
     """
     rows: list[tuple[str, str, str]] = []
 
-    def walk(part: Any, name: str, indent: str, branch: str, parts: Mapping[str, Any]) -> None:
-        children = parts or _children(part)
-        shape, dtype = ("", "") if children else shape_and_dtype(part)
-        if name:
-            rows.append((indent + branch + name, shape, dtype))
-            indent += {"├── ": "│   ", "└── ": "    "}.get(branch, "")
-        for number, (key, child) in enumerate(children.items(), start=1):
-            label = key if parts or isinstance(part, Mapping) else f"[{key}]"
+    def walk(part: Any, path: str, indent: str) -> None:
+        children = parts_of(part, path)
+        for number, (below, label, child) in enumerate(children, start=1):
             last = number == len(children)
-            walk(child, str(label), indent, ("└── " if last else "├── ") if name else "", {})
+            branch = ("└── " if last else "├── ") if path else ""
+            shown = ("", "") if parts_of(child, below) else shape_and_dtype(child)
+            rows.append((indent + branch + label, *shown))
+            walk(child, below, indent + (("    " if last else "│   ") if path else ""))
 
-    walk(structure, "", "", "", _roles(structure))
+    walk(structure, "", "")
     if not rows:
         rows.append(("element", *shape_and_dtype(structure)))
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
@@ -272,84 +272,50 @@ def _first_batch(batches: Callable[[], Iterable[Any]]) -> Any:
     raise BatchError("batches: expected at least one batch in an epoch, found none")
 
 
-def _check_arity(batch: Any) -> None:
-    if isinstance(batch, tuple | list) and len(batch) > 3:
-        raise BatchError(
-            f"element: expected (inputs, targets) or (inputs, targets, weights), found a tuple of "
-            f"{len(batch)}; put the inputs into a tuple of their own, and the targets too"
-        )
+def parts_of(part: Any, path: str = "") -> list[tuple[str, str, Any]]:
+    """Return ``(path, label, part)`` of each part of a tuple, a list or a dict; none of a leaf.
 
+    The one rule by which everything here walks over a nest. At the top, where the path is empty,
+    the parts of a tuple of up to three are called ``inputs``, ``targets`` and ``weights``: that is
+    how Keras reads an element.
 
-def _roles(structure: Any) -> dict[str, Any]:
-    """Name the parts of a top-level tuple as Keras reads them; empty for anything else."""
-    if isinstance(structure, tuple | list) and 1 <= len(structure) <= 3:
-        return dict(zip(("inputs", "targets", "weights"), structure, strict=False))
-    return {}
+    Parameters
+    ----------
+    part : nest
+        A batch, an element or a signature, or a part of one.
+    path : str
+        Where it stands; empty at the top.
 
+    Returns
+    -------
+    list of (str, str, part)
 
-def _children(part: Any) -> dict[Any, Any]:
+    Examples
+    --------
+    >>> parts_of(({"a": 1}, 2))
+    [('inputs', 'inputs', {'a': 1}), ('targets', 'targets', 2)]
+    >>> parts_of({"a": 1}, "inputs")
+    [("inputs['a']", 'a', 1)]
+    """
     if isinstance(part, Mapping):
-        return dict(part)
-    if isinstance(part, tuple | list):
-        return dict(enumerate(part))
-    return {}
+        return [(f"{path or 'element'}[{key!r}]", str(key), value) for key, value in part.items()]
+    if not isinstance(part, tuple | list):
+        return []
+    if not path and 1 <= len(part) <= 3:
+        roles = ("inputs", "targets", "weights")
+        return [(role, role, value) for role, value in zip(roles, part, strict=False)]
+    return [(f"{path or 'element'}[{i}]", f"[{i}]", value) for i, value in enumerate(part)]
 
 
-def _map_leaves(function: Callable[[str, Any], Any], structure: Any) -> Any:
-    """Apply ``function(path, leaf)`` to each leaf and keep the structure."""
-    roles = _roles(structure)
-    if roles:
-        parts = [_map_below(function, part, role) for role, part in roles.items()]
-        return _rebuilt(structure, parts)
-    return _map_below(function, structure, "element")
-
-
-def _map_below(function: Callable[[str, Any], Any], part: Any, path: str) -> Any:
-    # Not a function within a function: one that calls itself holds itself, and would hold its
-    # arrays with it until Python next looks for such circles.
-    if isinstance(part, Mapping):
-        return {key: _map_below(function, value, f"{path}[{key!r}]") for key, value in part.items()}
-    if isinstance(part, tuple | list):
-        values = [_map_below(function, value, f"{path}[{i}]") for i, value in enumerate(part)]
-        return _rebuilt(part, values)
-    return function(path, part)
-
-
-def _rebuilt(part: Any, values: list[Any]) -> Any:
-    """Return a tuple, a named tuple or a list of the same type with other values."""
-    return type(part)(*values) if hasattr(part, "_fields") else type(part)(values)
-
-
-def _without_lists(structure: Any) -> Any:
-    if isinstance(structure, Mapping):
-        return {key: _without_lists(value) for key, value in structure.items()}
-    if hasattr(structure, "_fields"):
-        return type(structure)(*(_without_lists(value) for value in structure))
-    if isinstance(structure, tuple | list):
-        return tuple(_without_lists(value) for value in structure)
-    return structure
-
-
-def _check_structure(path: str, part: Any, wanted: Any) -> None:
-    kinds = [_kind(part), _kind(wanted)]
-    where = path or "element"
-    if kinds[0] != kinds[1]:
-        raise BatchError(f"{where}: expected {_outline(wanted)}, found {_outline(part)}")
-    if kinds[0] == "dict" and set(part) != set(wanted):
-        missing, extra = sorted(set(wanted) - set(part)), sorted(set(part) - set(wanted))
-        details = [f"; missing {missing}"] * bool(missing) + [f"; not expected {extra}"] * bool(
-            extra
-        )
-        raise BatchError(
-            f"{where}: expected keys {sorted(wanted)}, found {sorted(part)}{''.join(details)}"
-        )
-    if kinds[0] == "tuple" and len(part) != len(wanted):
-        raise BatchError(f"{where}: expected {_outline(wanted)}, found {_outline(part)}")
-    roles = _roles(wanted) if not path else {}
-    names = list(roles) if roles else None
-    for number, (key, child) in enumerate(_children(wanted).items()):
-        child_path = names[number] if names else f"{where}[{key!r}]"
-        _check_structure(child_path, part[key], child)
+def _map_leaves(function: Callable[[str, Any], Any], part: Any, path: str = "") -> Any:
+    """Apply ``function(path, leaf)`` to each leaf and keep the structure, tuples for lists."""
+    kind = _kind(part)
+    if kind == "leaf":
+        return function(path or "element", part)
+    values = [_map_leaves(function, child, where) for where, _, child in parts_of(part, path)]
+    if kind == "dict":
+        return dict(zip(part, values, strict=True))
+    return type(part)(*values) if hasattr(part, "_fields") else tuple(values)
 
 
 def _kind(part: Any) -> str:
@@ -358,10 +324,40 @@ def _kind(part: Any) -> str:
     return "tuple" if isinstance(part, tuple | list) else "leaf"
 
 
+def _keys(part: Any) -> Iterable[Any]:
+    """Return what the parts of a nest are found by."""
+    return part if _kind(part) == "dict" else range(0 if _kind(part) == "leaf" else len(part))
+
+
+def _check_arity(batch: Any) -> None:
+    if isinstance(batch, tuple | list) and len(batch) > 3:
+        raise BatchError(
+            f"element: expected (inputs, targets) or (inputs, targets, weights), found a tuple of "
+            f"{len(batch)}; put the inputs into a tuple of their own, and the targets too"
+        )
+
+
+def _check_structure(part: Any, wanted: Any, path: str = "") -> None:
+    kinds = {_kind(part), _kind(wanted)}
+    where = path or "element"
+    if "dict" in kinds and len(kinds) == 1 and set(part) != set(wanted):
+        missing = sorted(set(wanted) - set(part), key=str)
+        extra = sorted(set(part) - set(wanted), key=str)
+        raise BatchError(
+            f"{where}: expected keys {sorted(wanted, key=str)}, found {sorted(part, key=str)}"
+            + f"; missing {missing}" * bool(missing)
+            + f"; not expected {extra}" * bool(extra)
+        )
+    if len(kinds) > 1 or ("tuple" in kinds and len(part) != len(wanted)):
+        raise BatchError(f"{where}: expected {_outline(wanted)}, found {_outline(part)}")
+    for (below, _, child), key in zip(parts_of(wanted, path), _keys(wanted), strict=True):
+        _check_structure(part[key], child, below)
+
+
 def _outline(part: Any) -> str:
     kind = _kind(part)
     if kind == "dict":
-        return f"a dict with keys {sorted(part)}"
+        return f"a dict with keys {sorted(part, key=str)}"
     if kind == "tuple":
         return f"a tuple of {len(part)}"
     return f"one array {shape_and_dtype(part)[0]}"
@@ -393,17 +389,21 @@ def _as_array(path: str, leaf: Any) -> np.ndarray:
         raise BatchError(f"{path}: expected one array, found parts of unequal shape") from error
     if value.dtype == object:
         raise BatchError(
-            f"{path}: expected numbers or text, found {type(leaf).__name__} of objects"
+            f"{path}: expected numbers or strings, found {type(leaf).__name__} of objects; "
+            "strings: .astype(str), numbers: .astype('float32')"
         )
     return value
 
 
-def _fit_leaf(path: str, leaf: Any, spec: tf.TypeSpec) -> Any:
+def _conform_leaf(path: str, leaf: Any, spec: tf.TypeSpec) -> Any:
     if not isinstance(spec, tf.TensorSpec):
         return leaf  # ragged and sparse tensors: TensorFlow compares them itself
     value = _as_array(path, leaf)
     if not spec.shape.is_compatible_with(value.shape):
-        raise BatchError(f"{path}: expected shape {shape_and_dtype(spec)[0]}, found {value.shape}")
+        raise BatchError(
+            f"{path}: expected shape {shape_and_dtype(spec)[0]}, found {value.shape}"
+            + _signature_advice(value.shape, spec)
+        )
     wanted = spec.dtype.as_numpy_dtype
     if spec.dtype == tf.string or value.dtype.kind in "SU":
         if (spec.dtype == tf.string) != (value.dtype.kind in "SU"):
@@ -415,6 +415,20 @@ def _fit_leaf(path: str, leaf: Any, spec: tf.TypeSpec) -> Any:
     return value.astype(wanted, copy=False)
 
 
+def _signature_advice(shape: tuple[int, ...], spec: tf.TensorSpec) -> str:
+    """Say which axes of the signature would have to be open."""
+    if spec.shape.rank != len(shape):
+        return ""
+    axes = [
+        axis
+        for axis, pair in enumerate(zip(shape, spec.shape, strict=True))
+        if pair[1] not in (None, pair[0])
+    ]
+    open_shape = tuple(None if axis in axes else size for axis, size in enumerate(spec.shape))
+    number = f"axis {axes[0]}" if len(axes) == 1 else f"axes {axes}"
+    return f"; if {number} may vary, pass signature= with None there: {open_shape}"
+
+
 def _what_is_lost(value: np.ndarray, wanted: np.dtype) -> str:
     """Say what a change of dtype would lose; empty where nothing is lost but float digits."""
     kind = value.dtype.kind
@@ -424,7 +438,7 @@ def _what_is_lost(value: np.ndarray, wanted: np.dtype) -> str:
         return "numbers would become True and False"
     if wanted.kind in "iu":
         if kind in "fc":
-            return "fractions would be cut to whole numbers"
+            return "fractions would be cut to integers"
         limits = np.iinfo(wanted)
         if kind in "iu" and (value.min() < limits.min or value.max() > limits.max):
             return f"values from {value.min()} to {value.max()} would not fit"
@@ -432,7 +446,7 @@ def _what_is_lost(value: np.ndarray, wanted: np.dtype) -> str:
         return "imaginary parts would be lost"
     elif kind in "iu":
         if not np.array_equal(value.astype(wanted).astype(value.dtype), value):
-            return "whole numbers this large would be rounded"
+            return "integers this large would be rounded"
     elif kind in "fc":
         with np.errstate(over="ignore"):
             too_large = np.isfinite(value) & ~np.isfinite(value.astype(wanted))
@@ -441,12 +455,12 @@ def _what_is_lost(value: np.ndarray, wanted: np.dtype) -> str:
     return ""
 
 
-def _check_batch_length(fitted: Mapping[str, Any], wanted: Mapping[str, tf.TypeSpec]) -> None:
+def _check_batch_length(conformed: Mapping[str, Any], wanted: Mapping[str, tf.TypeSpec]) -> None:
     first = None
     for path, spec in wanted.items():
         if not isinstance(spec, tf.TensorSpec) or not spec.shape.rank or spec.shape[0] is not None:
             continue
-        length = len(fitted[path])
+        length = len(conformed[path])
         if first is None:
             first = (path, length)
         elif length != first[1]:

@@ -188,7 +188,7 @@ class Images:
                 _check_png(content)
             image: Image.Image = opened
             mode = image.mode
-            decoded_as = _jpeg_mode(content) if opened.format in ("JPEG", "MPO") else None
+            decoded_as = _jpeg_mode(content)[0] if opened.format in ("JPEG", "MPO") else None
             if decoded_as:
                 pixels = simplejpeg.decode_jpeg(content, decoded_as)
                 image = Image.fromarray(pixels[..., 0] if decoded_as == "GRAY" else pixels)
@@ -253,11 +253,11 @@ def _centre(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int, i
 def _decode(content: bytes, place: np.ndarray) -> bool:
     """Decode a PNG or JPEG file of the right size and colours, to the values of Pillow, faster."""
     if content[:2] == b"\xff\xd8":
-        mode = _jpeg_mode(content)
-        if mode is None:
+        mode, size = _jpeg_mode(content)
+        if mode is None or size != place.shape[:2]:
             return False
         found = simplejpeg.decode_jpeg(content, mode)  # strict: raises for corrupt data
-    elif content[:4] == b"\x89PNG":
+    elif content[:4] == b"\x89PNG" and _png_size(content) == place.shape[:2]:
         # Unchanged: neither rotated by the camera's orientation nor reduced to eight bits.
         decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
         if decoded is None or decoded.dtype != np.uint8:
@@ -275,13 +275,17 @@ def _decode(content: bytes, place: np.ndarray) -> bool:
     return True
 
 
-def _jpeg_mode(content: bytes) -> str | None:
-    """Return as what simplejpeg decodes a JPEG file; None for one that it leaves to Pillow."""
+def _png_size(content: bytes) -> tuple[int, int]:
+    return int.from_bytes(content[20:24], "big"), int.from_bytes(content[16:20], "big")
+
+
+def _jpeg_mode(content: bytes) -> tuple[str | None, tuple[int, int]]:
+    """Return as what simplejpeg decodes a JPEG file, None for one left to Pillow, and its size."""
     try:
-        colours = simplejpeg.decode_jpeg_header(content)[2]
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(content)
     except ValueError:  # a rare way to store colours, or half a header
-        return None
-    return {"Gray": "GRAY", "YCbCr": "RGB", "RGB": "RGB"}.get(colours)
+        return None, (0, 0)
+    return {"Gray": "GRAY", "YCbCr": "RGB", "RGB": "RGB"}.get(colours), (height, width)
 
 
 def _check_png(content: bytes) -> None:

@@ -23,9 +23,6 @@ from helpers import tiles
 from helpers.datasets import leaves, shape_and_dtype, structure_tree
 
 __all__ = [
-    "CLASS_COLOURS",
-    "COVER_COLOURS",
-    "ROLE_COLOURS",
     "show_batch",
     "show_chain",
     "show_contact_sheet",

@@ -76,7 +76,7 @@ def test_every_split_is_what_the_table_and_the_files_say(split):
     assert tiles.table(split)["id"].tolist() == [line["id"] for line in lines_of(split)]
     for stream in SIZES:
         assert tiles.paths(stream, split) == files_of(stream, split)
-        assert np.array_equal(tiles.read_pictures(stream, split), pixels_of(stream, split))
+        assert np.array_equal(tiles.read_images(stream, split), pixels_of(stream, split))
     assert tuple(tiles.CLASS_NAMES) == tuple(CLASSES)
     assert (list(tiles.SITE), list(tiles.COMPOSITION)) == (SITE, COMPOSITION)
 

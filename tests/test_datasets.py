@@ -147,13 +147,13 @@ def with_target(target):
         (np.array([np.nan]), spec(None, dtype=tf.int64), "fractions would be cut"),
         (np.array([300]), spec(None, dtype=tf.uint8), "values from 300 to 300 would not fit"),
         (np.array([-1, 5]), spec(None, dtype=tf.uint8), "values from -1 to 5 would not fit"),
-        (np.array([2**25 + 1]), spec(None), "whole numbers this large would be rounded"),
+        (np.array([2**25 + 1]), spec(None), "integers this large would be rounded"),
         (np.array([1e300]), spec(None), r"values up to 1e\+300 would become infinite"),
         (np.array([1j]), spec(None), "imaginary parts would be lost"),
         (np.array([1, 0]), spec(None, dtype=tf.bool), "numbers would become True and False"),
         (np.array(["a"]), spec(None), "element: expected float32, found <U1"),
         (np.array([1.0]), spec(None, dtype=tf.string), "element: expected string, found float64"),
-        (np.array([{}, {}]), spec(None), "expected numbers or text, found ndarray of objects"),
+        (np.array([{}, {}]), spec(None), "expected numbers or strings, found ndarray of objects"),
     ],
 )  # fmt: skip
 def test_a_batch_that_does_not_fit_is_refused_with_its_path(batch, signature, message):
@@ -180,7 +180,7 @@ def test_whole_numbers_that_fit_are_converted():
     [
         ((FLOATS, 1.0), r"targets: expected an array with its samples on the first axis, found the single value"),
         ([1.0, 2.0, 3.0], "inputs: .* wrap a list of numbers in np.array"),
-        (None, "element: expected numbers or text, found NoneType of objects"),
+        (None, "element: expected numbers or strings, found NoneType of objects"),
     ],
 )  # fmt: skip
 def test_no_signature_can_be_taken_from(batch, message):

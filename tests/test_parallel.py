@@ -164,6 +164,13 @@ def test_plans_that_cannot_be(changed, message):
 # --- from_plan --------------------------------------------------------------------------------
 
 
+def with_threads(dataset):
+    """Give a dataset threads of its own: tf.data has as many as there are cores, perhaps one."""
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = 8
+    return dataset.with_options(options)
+
+
 @pytest.mark.parametrize("workers", [1, 2, 7])
 def test_batches_come_in_order_whoever_makes_them(workers):
     naps = np.random.default_rng(1).uniform(0, 0.01, 40)
@@ -176,7 +183,7 @@ def test_batches_come_in_order_whoever_makes_them(workers):
         at_work.remove(number)
         return number
 
-    dataset = from_plan(numbered(40), make_batch, workers=workers)
+    dataset = with_threads(from_plan(numbered(40), make_batch, workers=workers))
     most_at_work.clear()
     assert values(dataset) == [[number] for number in range(40)]
     assert max(most_at_work) <= workers
@@ -194,7 +201,7 @@ def test_each_batch_gets_its_own_arguments_though_threads_are_late(monkeypatch):
         return arguments(self, batch)
 
     monkeypatch.setattr(parallel_module._Epoch, "arguments", late)
-    dataset = from_plan(numbered(30), lambda number: number, workers=4)
+    dataset = with_threads(from_plan(numbered(30), lambda number: number, workers=4))
     assert values(dataset) == [[number] for number in range(30)]
     assert asked != sorted(asked)
 

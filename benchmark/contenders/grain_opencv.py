@@ -11,15 +11,15 @@ import grain
 import numpy as np
 
 from benchmark.cases import BATCH, SEED, Case, cores
-from benchmark.fitting import as_fit_takes_it
-from benchmark.pictures import Pictures
+from benchmark.contenders import as_fit_takes_it
+from benchmark.opencv import Images
 
 
 class Grain:
-    """Google's loader for JAX, its batches taken as it hands them out: NumPy arrays.
+    """Google's loader for JAX, its batches taken as it yields them: NumPy arrays.
 
     Rows are shuffled and batched first; each batch is then read and warped in one random map, so
-    that no picture is copied into its batch afterwards. Tuned: threads in the loader's own process
+    that no image is copied into its batch afterwards. Tuned: threads in the loader's own process
     (``ReadOptions``), as many as cores, with a buffer of two batches for each. Processes
     (``mp_prefetch``), one for each core, were not faster on two cores, and neither were single
     samples batched afterwards. google-grain.readthedocs.io, "grain.dataset" (``to_iter_dataset``,
@@ -29,7 +29,7 @@ class Grain:
     def __init__(self, case: Case) -> None:
         cv2.setNumThreads(0)
         self._case = case
-        self._pictures = Pictures(case)
+        self._images = Images(case)
         self._epoch = 0
 
     def epoch(self) -> Iterator[tuple[tuple[np.ndarray, ...], np.ndarray]]:
@@ -45,7 +45,7 @@ class Grain:
     def _augmented(
         self, rows: np.ndarray, random: np.random.Generator
     ) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
-        return self._pictures.batch(rows, random), rows
+        return self._images.batch(rows, random), rows
 
 
 def read_options() -> grain.ReadOptions:
@@ -56,11 +56,11 @@ def read_options() -> grain.ReadOptions:
 class GrainInFit(Grain):
     """The same loader, given to Keras' ``fit``.
 
-    It is repeated, which draws another order and other transforms each epoch, and one iterator
+    It is repeated, which gives another order and other transforms each epoch, and one iterator
     lasts for all epochs, as with ``steps_per_epoch``.
     """
 
-    lead_in = True
+    lasts = True
 
     def __init__(self, case: Case) -> None:
         super().__init__(case)

@@ -1,4 +1,4 @@
-"""Ways of this project: the textbook's pixels, faster."""
+"""Ways of this project: the very bits of Keras, faster."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import numpy as np
 import tensorflow as tf
 
 from benchmark.cases import AUGMENTATION, BATCH, SEED, Case, cores
-from benchmark.contenders.textbook import Textbook
+from benchmark.contenders.textbook import Textbook, aligned, flows
 from helpers.fast import FastImageDataGenerator
-from helpers.generators import Epochs, row_flow
-from helpers.recipes import Pictures, Recipes, from_recipes
+from helpers.images import Images
+from helpers.parallel import Plan, from_plan
+from helpers.transforms import SharedTransforms
 
 
 class DropIn(Textbook):
@@ -32,26 +33,19 @@ class DropIn(Textbook):
 class Interleave:
     """Two generators, each with half of the rows, side by side under `interleave`.
 
-    Both run in threads of one interpreter, whose lock most of their work needs. The flows draw
-    from random states of their own (`Epochs`): two that share NumPy's would lose their pairs.
+    Both run in threads of one interpreter, whose lock most of their work needs. `AlignedEpochs`
+    sample by row: two flows that share NumPy's random state would lose their pairs.
     """
 
     def __init__(self, case: Case) -> None:
         datagen = FastImageDataGenerator(**AUGMENTATION)
-        size = (case.size, case.size)
-        self._first_rows = [0, case.rows // 2]
-        halves = [slice(0, case.rows // 2), slice(case.rows // 2, None)]
+        middle = case.rows // 2
+        self._first_rows = [0, middle]
         self._halves = [
-            [
-                Epochs(
-                    row_flow(datagen, paths[half], target_size=size, batch_size=BATCH, seed=SEED)
-                )
-                for paths in case.paths
-            ]
-            for half in halves
+            aligned(flows(case, datagen, half)) for half in (slice(middle), slice(middle, None))
         ]
-        picture = tf.TensorSpec((None, *case.shape), tf.float32)
-        signature = ((picture,) * len(case.folders), tf.TensorSpec((None,), tf.int64))
+        image = tf.TensorSpec((None, *case.shape), tf.float32)
+        signature = ((image,) * len(case.folders), tf.TensorSpec((None,), tf.int64))
         self.dataset = (
             tf.data.Dataset.range(2)
             .interleave(
@@ -65,35 +59,36 @@ class Interleave:
         )
 
     def _batches(self, half: np.ndarray) -> Iterator[tuple[tuple[np.ndarray, ...], np.ndarray]]:
-        for drawn in zip(*(epochs() for epochs in self._halves[half]), strict=True):
-            rows = drawn[0][1] + self._first_rows[half]
-            yield tuple(pictures for pictures, _ in drawn), rows
+        for images, rows in self._halves[half]():
+            yield images, rows + self._first_rows[half]
 
     def epoch(self) -> Iterator[Any]:
         """Start an epoch and return an iterator over its batches."""
         return iter(self.dataset)
 
 
-class Cooked:
-    """A generator of recipes, and parallel cooks: where the lesson arrives.
+class PlanAndWorkers:
+    """A plan, and workers that make its batches in parallel: where the lesson arrives.
 
     One iterator lasts for all epochs, as ``fit`` takes it with ``steps_per_epoch``.
     """
 
-    lead_in = True
+    lasts = True
 
     def __init__(self, case: Case) -> None:
-        datagen = FastImageDataGenerator(**AUGMENTATION)
-        pictures = [Pictures(paths, case.shape) for paths in case.paths]
+        images = {str(n): Images(paths, case.shape) for n, paths in enumerate(case.paths)}
         if case.source == "memory":
-            pictures = [some.in_memory() for some in pictures]
-        recipes = Recipes(datagen, case.rows, shape=case.shape, batch_size=BATCH, seed=SEED)
+            images = {name: some.in_memory() for name, some in images.items()}
+        datagen = tf.keras.preprocessing.image.ImageDataGenerator(**AUGMENTATION)
+        transforms = SharedTransforms(datagen, seed=SEED, photometric=images, masks=())
 
-        def cook(rows: np.ndarray, transforms: np.ndarray) -> Any:
-            return tuple(datagen.transform_batch(some[rows], transforms) for some in pictures), rows
+        def make_batch(rows: np.ndarray, epoch: int) -> Any:
+            plain = {name: some[rows] for name, some in images.items()}
+            return tuple(transforms(plain, rows, epoch).values()), rows
 
-        self.dataset = from_recipes(recipes, cook, workers=cores(), epochs=None)
-        self._batches = len(recipes)
+        plan = Plan(case.rows, batch_size=BATCH, seed=SEED)
+        self.dataset = from_plan(plan, make_batch, workers=cores(), epochs=None)
+        self._batches = len(plan)
         self._lasting = iter(self.dataset)
 
     def epoch(self) -> Iterator[Any]:

@@ -14,9 +14,9 @@ import tensorflow as tf
 from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter
 
 from benchmark.cases import AUGMENTATION, BATCH, SCALE, SEED, Case, cores
-from benchmark.pictures import Pictures
+from benchmark.opencv import Images
 
-_TURN = AUGMENTATION["rotation_range"]
+_ANGLE = AUGMENTATION["rotation_range"]
 _SHIFT = AUGMENTATION["width_shift_range"]
 _ZOOM = AUGMENTATION["zoom_range"]
 
@@ -25,7 +25,7 @@ class PyDatasetAlbumentations:
     """What Keras' documentation offers for parallel work in Python, consumed as ``fit`` does.
 
     Tuned: as many workers as cores, and threads, which were faster here than processes (OpenCV
-    lets go of the interpreter's lock; a batch from a process is pickled, and a pool is forked anew
+    lets go of the interpreter's lock; a batch from a process is pickled, and a pool is forked again
     each epoch). keras.io/api/utils/python_utils, "PyDataset". One `Affine` in place of single
     transforms, uint8 until it is done, OpenCV's reader and OpenCV's own threads off:
     albumentations.ai/docs, "Optimizing Augmentation Pipelines for Speed".
@@ -53,12 +53,12 @@ class PyDatasetAlbumentations:
 
 
 class Batches(tf.keras.utils.PyDataset):
-    """Batches by number, in an order that is drawn anew each epoch."""
+    """Batches by number, in another order each epoch."""
 
     def __init__(self, case: Case, **workers: Any) -> None:
         super().__init__(**workers)
         self._case = case
-        self._pictures = Pictures(case)
+        self._images = Images(case)
         self._order = np.arange(case.rows)
         self._random = np.random.default_rng(SEED)
         self._own: dict[tuple[int, int], A.Compose] = {}
@@ -76,7 +76,7 @@ class Batches(tf.keras.utils.PyDataset):
             np.empty((len(rows), *self._case.shape), np.float32) for _ in self._case.folders
         )
         for place, row in enumerate(rows):
-            plain = self._pictures.plain(row)
+            plain = self._images.plain(row)
             named = {"image": plain[0]} | {f"image{n}": plain[n] for n in range(1, len(plain))}
             augmented = augment(**named)
             for batch, name in zip(batches, named, strict=True):
@@ -84,17 +84,17 @@ class Batches(tf.keras.utils.PyDataset):
         return batches, rows
 
     def on_epoch_end(self) -> None:
-        """Draw a new order."""
+        """Shuffle again."""
         self._random.shuffle(self._order)
 
     def _augmentation(self) -> A.Compose:
-        """Return the calling worker's own augmentation: they must not draw the same numbers."""
+        """Return the calling worker's own augmentation: they must not sample the same numbers."""
         worker = (os.getpid(), threading.get_ident())
         if worker not in self._own:
             self._own[worker] = A.Compose(
                 [
                     A.Affine(
-                        rotate=(-_TURN, _TURN),
+                        rotate=(-_ANGLE, _ANGLE),
                         translate_percent={"x": (-_SHIFT, _SHIFT), "y": (-_SHIFT, _SHIFT)},
                         scale={"x": _ZOOM, "y": _ZOOM},
                         interpolation=cv2.INTER_LINEAR,

@@ -11,16 +11,16 @@ import torch
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, get_worker_info
 
 from benchmark.cases import BATCH, SEED, Case, cores
-from benchmark.fitting import as_fit_takes_it
-from benchmark.pictures import Pictures
+from benchmark.contenders import as_fit_takes_it
+from benchmark.opencv import Images
 
 
 class PyTorch:
-    """Worker processes that hand over batches in shared memory, taken as PyTorch's tensors.
+    """Worker processes that pass batches on in shared memory, given to Keras' ``fit``.
 
     Tuned: as many workers as cores, kept from epoch to epoch (``persistent_workers``), batches put
     together by the dataset itself ("Disable automatic batching": ``batch_size=None`` with a
-    `BatchSampler`), so that no picture is copied into its batch afterwards; OpenCV's own threads
+    `BatchSampler`), so that no image is copied into its batch afterwards; OpenCV's own threads
     off in workers. pytorch.org/docs, "torch.utils.data"; pytorch.org/tutorials, "Performance Tuning
     Guide", "Enable asynchronous data loading and augmentation".
     """
@@ -29,7 +29,7 @@ class PyTorch:
         random = torch.Generator().manual_seed(SEED)
         batches = Batches(case)
         order = RandomSampler(range(case.rows), generator=random)
-        self._loader = DataLoader(
+        loader = DataLoader(
             batches,
             batch_size=None,
             collate_fn=_as_it_is,  # the default would make lists of tuples, which `fit` refuses
@@ -39,18 +39,7 @@ class PyTorch:
             worker_init_fn=_start,
             generator=random,
         )
-
-    def epoch(self) -> Iterator[tuple[tuple[torch.Tensor, ...], torch.Tensor]]:
-        """Start an epoch and return an iterator over its batches."""
-        return iter(self._loader)
-
-
-class PyTorchInFit(PyTorch):
-    """The same loader, given to Keras' ``fit``."""
-
-    def __init__(self, case: Case) -> None:
-        super().__init__(case)
-        self._dataset = as_fit_takes_it(self._loader)
+        self._dataset = as_fit_takes_it(loader)
 
     def epoch(self) -> Iterator[Any]:
         """Start an epoch and return an iterator over its batches."""
@@ -61,7 +50,7 @@ class Batches(Dataset):
     """Batches by the list of their rows."""
 
     def __init__(self, case: Case) -> None:
-        self._pictures = Pictures(case)
+        self._images = Images(case)
         self._random: np.random.Generator | None = None
 
     def __getitem__(self, rows: list[int]) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
@@ -70,7 +59,7 @@ class Batches(Dataset):
             worker: Any = get_worker_info()
             self._random = np.random.default_rng(worker.seed)
         wanted = np.array(rows)
-        batches = self._pictures.batch(wanted, self._random)
+        batches = self._images.batch(wanted, self._random)
         return tuple(torch.from_numpy(batch) for batch in batches), torch.from_numpy(wanted)
 
 

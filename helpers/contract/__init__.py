@@ -1,122 +1,52 @@
-"""Does this dataset fit this model? All mismatches at once, before training.
+"""Does this dataset agree with this model? The first mismatch, and what fixes it, before training.
+
+A batch goes through rules in stages, and through Keras itself. ``RULES.md`` lists the rules.
 
 >>> import keras, numpy as np, tensorflow as tf
 >>> inputs = keras.Input((5,), name="site")
 >>> model = keras.Model({"site": inputs}, keras.layers.Dense(2, name="composition")(inputs))
 >>> model.compile(loss="mse")
 >>> element = ({"sites": np.zeros((4, 5), "float32")}, np.ones((4, 2), "float32"))
->>> print(check(tf.data.Dataset.from_tensors(element), model))
+>>> print(check(tf.data.Dataset.from_tensors(element), model))  # doctest: +NORMALIZE_WHITESPACE
 1 error, 0 warnings
 error: inputs['sites']: expected 'site', found no input of that name; rename the key to 'site'
+    [input-keys]
+
+The lesson that builds it: 08 When it breaks.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import html
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from helpers.contract import lengths, settings, shapes, structure, targets, values, weights
-from helpers.contract.facts import ERROR, NOT_CHECKED, WARNING, Facts, Finding, facts_of
-from helpers.contract.looking import look
-from helpers.contract.models import facts_of_model
+import numpy as np
+
+from helpers.contract import batches, training, values
+from helpers.contract.facts import Facts, Found, ModelFacts
+from helpers.contract.judging import Judge, judge
+from helpers.contract.looking import ARRAY_BATCH, Source, look, look_below, put_back, read
+from helpers.contract.report import ERROR, NOT_CHECKED, ContractError, Finding, Report
+from helpers.contract.rules import RULES, WRONG
 
 __all__ = ["ContractError", "Finding", "Report", "check"]
 
-
-# Rules on the data, for validation data too; then those on the model and on fit's arguments.
-_DATA_RULES = (
-    *structure.RULES,
-    *shapes.RULES,
-    *values.RULES,
-    *targets.RULES,
-    *weights.RULES,
-)
-_OTHER_RULES = (*settings.RULES, *lengths.RULES)
-
-
-class ContractError(ValueError):
-    """A dataset does not fit the model; the message is the whole report."""
-
-
-class Report:
-    """What `check` found; prints as a table in a notebook, and as lines of text.
-
-    Parameters
-    ----------
-    findings : list of Finding
-        Errors first.
-    """
-
-    def __init__(self, findings: list[Finding]) -> None:
-        self.findings = findings
-
-    @property
-    def errors(self) -> list[Finding]:
-        """What will fail, or train wrongly."""
-        return [finding for finding in self.findings if finding.severity == ERROR]
-
-    @property
-    def warnings(self) -> list[Finding]:
-        """What works by luck."""
-        return [finding for finding in self.findings if finding.severity == WARNING]
-
-    @property
-    def not_checked(self) -> list[Finding]:
-        """What could not be known."""
-        return [finding for finding in self.findings if finding.severity == NOT_CHECKED]
-
-    @property
-    def ok(self) -> bool:
-        """Whether there is no error and no warning."""
-        return not self.errors and not self.warnings
-
-    def __bool__(self) -> bool:
-        return self.ok
-
-    def __len__(self) -> int:
-        return len(self.findings)
-
-    def __iter__(self) -> Iterator[Finding]:
-        return iter(self.findings)
-
-    def __str__(self) -> str:
-        return "\n".join([self._summary(), *map(str, self.findings)])
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _repr_html_(self) -> str:
-        head = ("", "leaf", "what is", "what should be", "what mends it")
-        rows = [
-            (finding.severity, finding.leaf, finding.found, finding.expected, finding.change)
-            for finding in self.findings
-        ]
-        lines = [f"<p>{html.escape(self._summary())}</p>"]
-        if rows:
-            lines.append("<table>" + _html_row(head, "th"))
-            lines += [_html_row(row, "td") for row in rows]
-            lines.append("</table>")
-        return "\n".join(lines)
-
-    def _summary(self) -> str:
-        errors, warnings, left = len(self.errors), len(self.warnings), len(self.not_checked)
-        text = "no errors, no warnings"
-        if not self.ok:
-            text = f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}"
-        return text + (f"; {left} thing{'s' * (left != 1)} not checked" if left else "")
-
-    def raise_for_errors(self) -> None:
-        """Raise `ContractError` with the whole report if there is an error.
-
-        Raises
-        ------
-        ContractError
-            If there is an error; warnings alone do not raise.
-        """
-        if self.errors:
-            raise ContractError(str(self))
+_FUNCTIONS: dict[str, Callable[[Facts], Found]] = {
+    "compile": training.compiled,
+    "structure": batches.structure,
+    "names": batches.names,
+    "shapes": batches.shapes,
+    "dtypes": batches.dtypes,
+    "values": values.values,
+    "targets": values.targets,
+    "weights": values.weights,
+    "pipeline": training.pipeline,
+    "lengths": training.lengths,
+    "validation": training.validation,
+}
+_ON_BATCHES = list(_FUNCTIONS)[: list(_FUNCTIONS).index("pipeline")]
 
 
 def check(
@@ -128,39 +58,48 @@ def check(
     validation_data: Any = None,
     validation_steps: int | None = None,
     class_weight: Any = None,
+    callbacks: Iterable[Any] = (),
     batch: Any = None,
+    predict: bool = False,
+    trial_step: bool = False,
     whole_pass: bool = False,
+    limit: int = 1000,
     strict: bool = False,
 ) -> Report:
     """Compare a dataset with a model and with what is to be passed to ``fit``.
 
-    Nothing is trained, built or compiled. The first two batches are looked at, and the last one
-    where that costs nothing (of two batches, of a ``PyDataset``, in a whole pass). Whatever
-    moves on when a batch is drawn is put back: random states, flows, the epochs that
-    `helpers.generators` counts. A shuffle is left out for the look, since its order would move on.
-    Of a generator object another one is made, from its code and its arguments, and looked at.
-    A generator that draws from an open iterator, or has begun, is not run: pass `batch`. What
-    a function changes elsewhere (a file, a global counter) is not seen and not put back.
+    The first two batches are looked at (the last one too where it can be had by number; arrays
+    wholly), by rules in stages. Each goes through the model as in ``evaluate``: what Keras refuses
+    is an error, in its own words where no rule explains it, and what it takes is not called a
+    failure. The model, random states, flows and epochs are put back afterwards.
 
     Parameters
     ----------
-    dataset : tf.data.Dataset, keras.utils.PyDataset, generator object, or tuple of arrays
-        What is to be passed to ``fit``; arrays as ``(x, y)``.
+    dataset : tf.data.Dataset, keras.utils.PyDataset, tuple of arrays, callable or generator object
+        What is to be passed to ``fit``; arrays as ``(x, y)``. Of a generator object nothing is
+        read: pass its function instead, which is called for a pass of its own.
     model : keras.Model
         Compiled as for ``fit``.
-    steps_per_epoch, epochs, validation_data, validation_steps, class_weight
+    steps_per_epoch, epochs, validation_data, validation_steps, class_weight, callbacks : optional
         As for ``fit``.
     batch : nest of arrays, optional
         A batch to look at in place of the dataset's own.
+    predict : bool
+        The dataset is for ``predict``: elements ``(inputs,)``, such as ``((a, b),)``.
+    trial_step : bool
+        Take one training step in place of ``evaluate``; it is put back as well. Done unasked with
+        `class_weight`, and with a model that has a ``train_step`` but no ``test_step`` of its own.
     whole_pass : bool
-        Read one whole epoch, so that its last batch is looked at too.
+        Look at every batch of an epoch: `steps_per_epoch` of them, or `limit` at most.
+    limit : int
+        Batches after which a pass stops.
     strict : bool
         Raise instead of returning a report with errors.
 
     Returns
     -------
     Report
-        All findings, errors first. True where there is no error and no warning.
+        What the first stage with errors found, and warnings. True where there is neither.
 
     Raises
     ------
@@ -168,47 +107,163 @@ def check(
         With `strict`, if there is an error.
     TypeError
         If `model` is no Keras model.
+
+    Examples
+    --------
+    >>> import keras, numpy as np
+    >>> model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(2)])
+    >>> model.compile(loss="mse")
+    >>> print(check((np.zeros((4, 5)), np.ones((4, 2))), model))
+    no errors, no warnings
     """
-    if dataset is None:
-        raise TypeError(
-            "dataset: expected what fit is to be given, found None; is a return missing?"
-        )
-    facts = facts_of(
-        look(dataset, batch=batch, whole_pass=whole_pass),
-        facts_of_model(model),
-        steps=steps_per_epoch,
-        epochs=epochs,
-        class_weight=class_weight,
-        validation=None if validation_data is None else look(validation_data),
-        validation_steps=validation_steps,
-    )
-    report = Report(_all_findings(facts))
+    spec = getattr(dataset, "element_spec", None)
+    alone = isinstance(spec, tuple) and len(spec) == 1
+    facts = ModelFacts(model)
+    options = {
+        "predict": predict or (alone and not model.compiled),
+        "steps_per_epoch": steps_per_epoch,
+        "epochs": epochs,
+        "validation_data": validation_data,
+        "validation_steps": validation_steps,
+        "class_weight": class_weight,
+        "callbacks": callbacks,
+        "whole_pass": whole_pass or bool(_fixed(facts)),
+        "limit": limit,
+        "validation": None,
+    }
+    with judge(model, options["predict"], trial_step, class_weight) as ask:
+        report = Report(_findings(look(dataset, batch), facts, options, ask))
     if strict:
         report.raise_for_errors()
     return report
 
 
-def _all_findings(facts: Facts) -> list[Finding]:
-    """Return what all rules find, errors first, each once."""
-    found = [finding for rule in (*_DATA_RULES, *_OTHER_RULES) for finding in rule(facts)]
-    if facts.validation is not None:
-        inner = facts_of(facts.validation, facts.model)
-        known = {(finding.leaf, finding.found) for finding in found}
-        found += [
-            dataclasses.replace(finding, leaf=f"validation {finding.leaf}")
-            for rule in _DATA_RULES
-            for finding in rule(inner)
-            if (finding.leaf, finding.found) not in known
-        ]
-    once: dict[tuple[str, str, str], Finding] = {}
-    for finding in found:  # what is wrong in the first batch need not be told of the second
-        once.setdefault((finding.leaf, finding.expected or finding.found, finding.change), finding)
-    order = (ERROR, WARNING, NOT_CHECKED)
-    return sorted(once.values(), key=lambda finding: order.index(finding.severity))
+def _fixed(model: ModelFacts) -> list[Any]:
+    """Return the inputs with a batch size of their own: the last batch must have it too."""
+    return [slot for slot in model.inputs or () if slot.shape and slot.shape[0] is not None]
 
 
-def _html_row(cells: tuple[str, ...], tag: str) -> str:
-    style = ' style="text-align:left"'
-    return (
-        "<tr>" + "".join(f"<{tag}{style}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
-    )
+def _errs(findings: list[Finding]) -> bool:
+    return any(finding.severity == ERROR for finding in findings)
+
+
+def _findings(
+    source: Source, model: ModelFacts, options: dict[str, Any], ask: Judge
+) -> list[Finding]:
+    """Run the stages over the dataset, then over the validation data, then over both."""
+    found, facts, options["summary"] = _of_source(source, model, options, ask, False)
+    inner: list[Finding] = []
+    options["logged"] = ask.logged
+    if options["validation_data"] is not None and not _errs(found):
+        options["validation"] = other = look(options["validation_data"])
+        steps = {"steps_per_epoch": options["validation_steps"], "class_weight": None}
+        inner, _, summary = _of_source(other, model, options | steps, ask, True)
+        options["validation_summary"] = summary
+    for stage in ("pipeline", "lengths", "validation"):
+        if not _errs(found):
+            found += _apply(facts, [stage])
+            if stage == "lengths":
+                found += [dataclasses.replace(f, leaf=f"validation {f.leaf}") for f in inner]
+    return found
+
+
+def _of_source(
+    source: Source, model: ModelFacts, options: dict[str, Any], ask: Judge, validation: bool
+) -> tuple[list[Finding], Facts, dict[str, Any]]:
+    """Read batches, run the stages on each up to the first error, and sum up their values."""
+    stages = _ON_BATCHES[validation:]
+    found: list[Finding] = []
+    summary: dict[str, Any] = {}
+    facts = Facts(source, model, "", source.element, options)
+    asked: list[Any] = []
+    fixed = bool(_fixed(model))
+    with put_back(source.held), contextlib.ExitStack() as stack:
+        if source.problem is None and source.chain:
+            look_below(source)
+        if source.problem is None and source.start is not None:
+            reading = [options[key] for key in ("steps_per_epoch", "epochs", "whole_pass", "limit")]
+            named = stack.enter_context(contextlib.closing(read(source, *reading)))
+            for name, batch in named:
+                facts = Facts(source, model, name, batch, options)
+                outline = [(path, leaf.shape, leaf.dtype) for path, leaf in facts.leaves.items()]
+                outline += [np.shape(leaf.value)[:1] for leaf in facts.leaves.values() if fixed]
+                refused = ""
+                if outline not in asked or len(asked) < 2 or name == "last batch":
+                    refused = ask(source, _head(batch, source), validation)
+                    asked.append(outline)
+                facts.refused = refused if model.model.compiled or options["predict"] else None
+                found += _apply(facts, stages)
+                stages = [stage for stage in stages if stage != "compile"]
+                _sum_up(summary, facts)
+                if _errs(found):
+                    break
+    if not asked or (source.problem is not None and not _errs(found)):
+        facts.refused = None
+        found += _apply(facts, stages if not asked else ["structure"])
+    for path, (low, high, *_) in summary.items():
+        if path.startswith("weights") and low == high == 0:
+            change = "nothing trains and the loss is 0.0: yield 1 for a sample that counts"
+            wanted, rule = "weights above 0", "weight-values"
+            found.append(Finding(ERROR, path, "all weights zero", wanted, change, rule))
+    return found + _not_checked(facts), facts, summary
+
+
+def _head(batch: Any, source: Source) -> Any:
+    """Return the first samples of arrays; all where their number differs, which should be seen."""
+    if source.kind != "arrays" or (source.length or 0) < 2:
+        return batch
+    if isinstance(batch, tuple | list) and not isinstance(batch[0], int | float | str):
+        return type(batch)(_head(part, source) for part in batch)
+    if isinstance(batch, Mapping):
+        return {key: _head(part, source) for key, part in batch.items()}
+    with contextlib.suppress(Exception):
+        return batch[:ARRAY_BATCH]
+    return batch
+
+
+def _sum_up(summary: dict[str, Any], facts: Facts) -> None:
+    for path, (low, high, count, alike) in values.summary(facts).items():
+        least, most, before, same = summary.get(path, (low, high, 0, True))
+        same &= alike and (low, high) == (least, most)
+        summary[path] = (min(low, least), max(high, most), count + before, same)
+
+
+def _apply(facts: Facts, stages: Iterable[str]) -> list[Finding]:
+    """Run stages up to the first one with an error; add Keras' words where no rule explains."""
+    found: list[Finding] = []
+    accepted = None if facts.refused is None else not facts.refused
+    unexplained = bool(facts.refused)
+    for stage in stages:
+        try:
+            for name, leaf, what, wanted, change in _FUNCTIONS[stage](facts):
+                severity = RULES[name].severity(accepted)
+                found += [Finding(severity, leaf, what, wanted, change, name)] * bool(severity)
+                silent = RULES[name].rank == WRONG and stage in ("values", "weights")
+                unexplained &= severity != ERROR or silent
+        except Exception as error:
+            text = f"{stage}: its rules could not be applied: {type(error).__name__}: {error}"
+            found.append(Finding(NOT_CHECKED, facts.name or "dataset", text))
+        if _errs(found):
+            break
+    if unexplained:
+        words = f"Keras refuses the {facts.name}: {facts.refused}"
+        found.append(Finding(ERROR, "model", words, rule="keras"))
+    return found
+
+
+def _not_checked(facts: Facts) -> list[Finding]:
+    source, model, texts = facts.source, facts.model, []
+    if source.unseen and source.problem is None:
+        change = "pass batch=<one batch> to have values checked"
+        if source.kind == "generator":
+            change = "pass its function to check (it is called for a pass of its own), or batch="
+        texts.append(("values", source.unseen, change))
+        if model.inputs is None:
+            texts.append(("model", "its inputs and outputs are not known before it runs", ""))
+    if source.kind in ("function", "epochs"):
+        change = "pass fit what it returns, or datasets.from_batches(…) of it"
+        texts.append(("dataset", "fit itself takes no function", change))
+    for path, leaf in facts.leaves.items():
+        if leaf.kind in ("ragged", "sparse"):
+            texts.append((path, f"{leaf.kind}: its values", ""))
+    return [Finding(NOT_CHECKED, leaf, found, "", change) for leaf, found, change in texts]

@@ -1,170 +1,378 @@
-"""A look at a dataset before training, without moving it on.
+"""A look at a dataset before training, and what it moves put back.
 
-A look at a ``from_generator`` dataset starts its generator function. A function that only reads
-arrays does not mind; one that draws from a shared flow, or counts its epochs, has moved on
-afterwards. `look` therefore puts back what it can name (`restoring`). Where it finds something
-that cannot be put back (an open iterator), it does not look, and says so.
+What can be started afresh is read: a dataset, a generator function, an object with `peek`. Of a
+generator object nothing is, since each batch that it yields would be missing in `fit`. Flows and
+random states are put back; what a function changes elsewhere (a file, a counter) is not.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import inspect
+import itertools
+import queue
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from helpers.contract import functions
-from helpers.contract.nests import flat, is_sequence, with_arrays
-from helpers.contract.pipelines import look_at_dataset
-from helpers.contract.restoring import put_back
-from helpers.contract.source import Source, read, see_end, unreadable
-
-__all__ = ["Source", "look"]
+from helpers.datasets import leaves, parts_of
+from helpers.messages import essence
 
 #: Samples in a batch where `fit` cuts arrays into batches itself.
 ARRAY_BATCH = 32
+#: Batches that are counted, not looked at, to see whether a dataset of unknown length ends.
+COUNTED = 100
 
-_WANTED = "a dataset, an array or a generator object"
+_LIBRARIES = ("tensorflow", "keras", "numpy", "pandas", "builtins", "scipy", "PIL", "matplotlib")
+_STATE = ("batch_index", "total_batches_seen", "index_array")
+# Operations with a state of their own, and the ones without it; how many inputs these have.
+_SHARED = {"ShuffleDatasetV3": ("ShuffleDataset", 4), "CacheDatasetV2": ("CacheDataset", 2)}
+_WANTED = "a dataset, arrays or a generator object"
 
 
-def look(dataset: Any, *, batch: Any = None, whole_pass: bool = False) -> Source:
-    """Return what can be known about a dataset at the price of two batches.
+@dataclass
+class Source:
+    """What is known about a dataset.
 
-    Parameters
-    ----------
-    dataset : any
-        What is to be passed to ``fit``; arrays as the tuple ``(x, y)``.
-    batch : nest of arrays, optional
-        A batch to look at in place of the dataset's own.
-    whole_pass : bool
-        Read one whole epoch, to see its last batch too.
-
-    Returns
-    -------
-    Source
-        With the first two batches. A third, the last, is looked at where it can be had by number
-        (``PyDataset``, arrays) or in a whole pass.
+    `element` is its signature, or one batch. `length` is None where it is not known; `counted` is
+    the number of batches of a pass that ended, `seen` that of any. `held` is what its functions
+    can reach, `chain` the parts of a ``tf.data.Dataset``. `unseen` says why no batch was looked
+    at, `problem` (what is, what should be, the change) why `fit` cannot start.
     """
-    if isinstance(dataset, tf.data.Dataset):
-        source = look_at_dataset(dataset, batch is None, whole_pass)
-    elif isinstance(dataset, keras.utils.PyDataset):
-        source = _look_at_numbered(dataset, batch is None)
-    elif isinstance(dataset, tf.distribute.DistributedDataset):
-        source = Source("distributed dataset", unseen="it is spread over replicas")
-    elif isinstance(dataset, types.GeneratorType):
-        source = _look_at_generator(dataset, batch is None, whole_pass)
-    elif callable(getattr(dataset, "peek", None)) and callable(dataset):
-        source = Source("epochs", length=len(dataset), batches={"first batch": dataset.peek()})
-        source.element = source.batches["first batch"]
-        change = "datasets.from_batches(…) makes a dataset of it"
-        source.problem = (f"a {type(dataset).__name__} object", _WANTED, change)
-    elif callable(dataset):
-        source = Source("function", unseen="fit does not take a function")
-        change = "datasets.from_batches(function, length=…), or call it: function()"
-        source.problem = ("a function", _WANTED, change)
-    elif any(isinstance(part, tf.data.Dataset) for part in flat(dataset)):
-        source = Source("datasets", unseen="fit takes one dataset")
-        found = f"a {type(dataset).__name__} with datasets in it"
-        change = "tf.data.Dataset.zip(((input, input), targets)) makes one of them"
-        source.problem = (found, "one dataset of (inputs, targets)", change)
-    elif isinstance(dataset, list) and len(dataset) > 1 and all(map(_is_batch, dataset)):
-        source = Source("batches", unseen="fit does not take a list of batches")
-        change = "datasets.from_batches(lambda: batches, length=len(batches))"
-        source.problem = (f"a list of {len(dataset)} batches", _WANTED, change)
-    elif _is_arrays(dataset):
-        source = _look_at_arrays(dataset)
-    else:
-        source = Source("unknown", unseen=f"fit does not take a {type(dataset).__name__}")
-        change = "write a generator function that yields whole batches, and datasets.from_batches"
-        if type(dataset).__name__ in ("OwnedIterator", "NumpyIterator"):
-            change = "pass the dataset itself"
-        source.problem = (f"a {type(dataset).__name__}", _WANTED, change)
+
+    kind: str
+    start: Callable[[], Iterator[Any]] | None = None
+    last: Callable[[], Any] | None = None
+    element: Any = None
+    length: int | None = None
+    endless: bool = False
+    counted: int | None = None
+    seen: int = 0
+    unseen: str = ""
+    problem: tuple[str, str, str] | None = None
+    chain: list[Any] = field(default_factory=list)
+    held: list[Any] = field(default_factory=list)
+    moved: list[Any] = field(default_factory=list)
+    makes_flows: bool = False
+    overwritten: str = ""
+    cut: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    @property
+    def flows(self) -> list[Any]:
+        """Return the flows that its functions can reach."""
+        return [thing for thing in self.held if is_flow(thing)]
+
+
+def look(dataset: Any, batch: Any = None) -> Source:
+    """Return what can be known of what is to be passed to ``fit`` without reading it."""
+    source = _kind_of(dataset)
+    kinds = (Iterator, queue.Queue, queue.SimpleQueue)
+    iterators = [t for t in source.held if isinstance(t, kinds) and not is_flow(t)]
     if batch is not None:
-        source.batches, source.unseen = {"batch": batch}, ""
+        source.start, source.last, source.unseen = (lambda: iter([batch])), None, ""
         source.element = batch if source.element is None else source.element
+    elif source.problem is None and source.start and iterators:
+        name = type(iterators[0]).__name__
+        source.start, source.unseen = None, f"a look would use up the {name} that it reads from"
     return source
 
 
-def _look_at_generator(generator: types.GeneratorType, values: bool, whole_pass: bool) -> Source:
-    """Look at another generator of the same code: a step of this one would be missing in fit."""
-    source = Source("generator")
-    if generator.gi_frame is None:
-        change = "call its function once more for each fit"
-        source.problem = ("a generator object that has run out", "a fresh one", change)
+def _kind_of(dataset: Any) -> Source:
+    if isinstance(dataset, tf.data.Dataset):
+        return _of_dataset(dataset)
+    if isinstance(dataset, keras.utils.PyDataset):
+        return _of_numbered(dataset)
+    if isinstance(dataset, types.GeneratorType):
+        source = Source("generator", unseen="a look would take batches from a generator object")
+        source.held = reachable(dataset)[1:]
+        if dataset.gi_frame is None:
+            change = "call its function once more for each fit"
+            source.problem = ("a generator object that has run out", "a fresh one", change)
         return source
-    again = functions.started_anew(generator)
-    reachable = functions.reachable(again)
-    see_end(generator, reachable, source)
-    if not values:
+    if callable(dataset) and hasattr(dataset, "peek") and hasattr(dataset, "__len__"):
+        later = lambda: itertools.chain([dataset.peek()], itertools.islice(dataset(), 1, None))  # noqa: E731
+        return Source("epochs", later, length=len(dataset), held=reachable(dataset))
+    if callable(dataset) and not isinstance(dataset, type):
+        return Source("function", lambda: iter(dataset()), held=reachable(dataset))
+    if isinstance(dataset, tf.distribute.DistributedDataset):
+        return Source("distributed", unseen="it is spread over replicas")
+    return _of_arrays(dataset)
+
+
+def _of_dataset(dataset: tf.data.Dataset) -> Source:
+    source = Source("tf.data", element=dataset.element_spec, chain=chain_of(dataset))
+    length = int(dataset.cardinality())
+    source.length, source.endless = (length if length >= 0 else None), length == -1
+    source.held = [thing for part in source.chain for thing in reachable(function_of(part))]
+    kinds = {type(part).__name__ for part in source.chain}
+    files = [p for p in source.chain if type(p).__name__ == "CacheDataset" and p._filename.numpy()]
+    if files or {"_SaveDataset", "_SnapshotDataset"} & kinds:
+        source.unseen = "a look would write files"
         return source
-    used_up = functions.used_up(reachable)
-    if again is None:
-        source.unseen = "it has begun, and a look would use up its next batch"
-    elif used_up:
-        source.unseen = f"a look would use up the {used_up} that it draws from"
-    else:
-        with put_back(reachable), contextlib.closing(again()) as twin:
-            read(twin, source, whole_pass)
-        source.element = source.batches.get("first batch")
+    options = tf.data.Options()
+    options.experimental_optimization.inject_prefetch = False  # nothing is read ahead
+    while type(dataset).__name__ == "_PrefetchDataset":
+        dataset = dataset._input_dataset
+    if {"_ShuffleDataset", "CacheDataset"} & kinds:
+        with contextlib.suppress(Exception):  # a copy that shares no counter, and no cache
+            graph = tf.compat.v1.GraphDef.FromString(dataset._as_serialized_graph().numpy())
+            for node in [*graph.node, *(n for f in graph.library.function for n in f.node_def)]:
+                if node.op in _SHARED:
+                    node.op, count = _SHARED[node.op]
+                    del node.input[count:]
+            variant = tf.raw_ops.DatasetFromGraph(graph_def=graph.SerializeToString())
+            spec = tf.data.DatasetSpec(dataset.element_spec)
+            dataset = spec._from_compatible_tensor_list([variant])
+    source.start = lambda: iter(dataset.with_options(options))
     return source
 
 
-def _look_at_numbered(dataset: Any, values: bool) -> Source:
-    source = Source("PyDataset")
+def _of_numbered(dataset: Any) -> Source:
+    source = Source("PyDataset", held=reachable(dataset))
     try:
         length = dataset.num_batches if hasattr(dataset, "num_batches") else len(dataset)
-    except NotImplementedError:
-        source.problem = ("no length", "a number of batches", "write __len__ of the class")
+    except Exception as error:
+        found = "no length" if isinstance(error, NotImplementedError) else short(error)
+        source.problem = (found, "a number of batches", "write __len__ of the class")
         return source
-    source.endless = length is None
-    source.length = length
-    source.shuffles = bool(getattr(dataset, "shuffle", False))
-    if not values:
-        return source
-    numbers = {"first batch": 0}
-    if length is not None and length > 1:
-        numbers["last batch"] = length - 1
-    with put_back(functions.reachable(dataset)):
-        try:
-            for name, number in numbers.items():
-                source.batches[name] = dataset[number]
-        except Exception as error:
-            change = "mend __getitem__; dataset[0] shows its own error"
-            source.problem = unreadable(number, error, change)
-            return source
-    source.element = source.batches["first batch"]
+    source.length, source.endless = length, length is None
+    numbers = itertools.count() if length is None else range(length)
+    source.start = lambda: (dataset[number] for number in numbers)
+    source.last = (lambda: dataset[length - 1]) if length and length > 2 else None
+    return source
+
+
+def _of_arrays(dataset: Any) -> Source:
+    """Look at arrays, or say what else it is that fit does not take."""
+    kind, parts = type(dataset).__name__, [leaf for _, leaf in leaves(dataset)]
+    source = Source("unknown", unseen=f"a {kind} is not known here")
+    if dataset is None:
+        source.problem = ("None", _WANTED, "is a return missing in the function that makes it?")
+    elif isinstance(dataset, list | tuple) and any(isinstance(p, tf.data.Dataset) for p in parts):
+        change = "tf.data.Dataset.zip(((input, input), targets)) makes one of them"
+        wanted = "one dataset of (inputs, targets)"
+        source.problem = (f"a {kind} with datasets in it", wanted, change)
+    elif isinstance(dataset, list) and len(dataset) > 1 and all(map(_is_batch, dataset)):
+        change = "datasets.from_batches(lambda: batches, length=len(batches))"
+        source.problem = (f"a list of {len(dataset)} batches", _WANTED, change)
+    elif isinstance(dataset, Iterator | str | bytes | type | int | float):
+        change = "write a generator function that yields whole batches, and datasets.from_batches"
+        change = "pass the dataset itself" if "Owned" in kind or "Numpy" in kind else change
+        source.problem = (f"a {kind}", _WANTED, change)
+    elif hasattr(dataset, "shape") or isinstance(dataset, tuple | list | Mapping):
+        sizes = {len(p) for p in map(arrays_of, parts) if getattr(p, "ndim", 0)}
+        length = -(-sizes.pop() // ARRAY_BATCH) if len(sizes) == 1 else None
+        return Source("arrays", lambda: iter([dataset]), element=dataset, length=length)
     return source
 
 
 def _is_batch(part: Any) -> bool:
-    return isinstance(part, tuple) and len(part) in (2, 3) and _is_arrays(part)
+    pair = isinstance(part, tuple) and len(part) in (2, 3)
+    return pair and all(hasattr(leaf, "shape") for _, leaf in leaves(part))
 
 
-def _is_arrays(dataset: Any) -> bool:
-    parts = flat(with_arrays(dataset))
-    return bool(parts) and all(hasattr(part, "shape") or part is None for part in parts)
+def arrays_of(part: Any) -> Any:
+    """Return the nest with tuples for lists, and an array for a list of numbers."""
+    if is_list_of_values(part):
+        with contextlib.suppress(ValueError):
+            return np.asarray(part)
+    children = [arrays_of(child) for _, _, child in parts_of(part, "part")]
+    if isinstance(part, Mapping):
+        return dict(zip(part, children, strict=True))
+    return tuple(children) if isinstance(part, tuple | list) else part
 
 
-def _look_at_arrays(dataset: Any) -> Source:
-    source = Source("arrays", element=dataset)
-    dataset = with_arrays(dataset)
-    shapes = [part.shape for part in flat(dataset) if part is not None]
-    lengths = {int(shape[0]) for shape in shapes if len(shape) and shape[0] is not None}
-    if len(lengths) == 1:
-        source.length = -(-lengths.pop() // ARRAY_BATCH)
+def is_list_of_values(part: Any) -> bool:
+    """Say whether it is a list of numbers or strings, or of such lists: an array is meant."""
+    plain = (bool, int, float, str, bytes, np.generic)
+    filled = isinstance(part, list) and len(part) > 0
+    return filled and all(isinstance(one, plain) or is_list_of_values(one) for one in part[:100])
 
-    def head(part: Any) -> Any:
-        if isinstance(part, Mapping):
-            return {key: head(value) for key, value in part.items()}
-        if is_sequence(part):
-            return type(part)(map(head, part)) if type(part) in (tuple, list) else part
-        if part is None or isinstance(part, tf.SparseTensor) or not len(part.shape):
-            return part
-        return part[:ARRAY_BATCH]
 
-    # Not cut where lengths differ: the difference is what should be seen.
-    source.batches = {"arrays": head(dataset) if source.length else dataset}
-    return source
+def read(
+    source: Source, steps: int | None, epochs: int, whole: bool, limit: int
+) -> Generator[tuple[str, Any], None, None]:
+    """Yield ``(name, batch)`` of the first two batches, or of all; note what comes to light.
+
+    A dataset of unknown length is read on, to see where it ends, without a look at its batches.
+    """
+    names = {1: "arrays" if source.kind == "arrays" else "first batch", 2: "second batch"}
+    last = min(steps or limit, limit) if whole else 2
+    stop, held = last, (None, dict[str, np.ndarray]())
+    if source.length is None and not source.endless and source.kind in ("tf.data", "function"):
+        wanted = max([COUNTED, *(len(flow) for flow in source.flows)])
+        stop = max(last, min(steps * epochs, max(steps, COUNTED)) if steps else min(wanted, limit))
+    try:
+        for batch in itertools.islice(source.start(), stop + 1):  # type: ignore[misc]
+            source.seen += 1
+            if source.seen == 1:
+                held = (batch, _copies(batch))
+            elif source.seen == 2:
+                source.overwritten = source.overwritten or _changed(*held)
+            if source.seen <= last:
+                yield names.get(source.seen, f"batch {source.seen}"), batch
+            elif source.seen > stop:
+                break
+        else:
+            source.counted = source.seen
+        if source.last is not None and not whole:
+            yield "last batch", source.last()
+    except Exception as error:
+        change = "fix the generator; next(generator()) shows its own error"
+        change = "fix __getitem__; dataset[0] shows it" if source.kind == "PyDataset" else change
+        found = f"batch {source.seen + 1} cannot be read: {short(error)}"
+        change = "" if "pass signature=" in found else change
+        source.problem = (found, "a batch", change)
+
+
+def _copies(batch: Any) -> dict[str, np.ndarray]:
+    found = [pair for pair in leaves(batch) if isinstance(pair[1], np.ndarray | tf.Tensor)]
+    return {path: np.array(leaf) for path, leaf in found}
+
+
+def _changed(batch: Any, copies: dict[str, np.ndarray]) -> str:
+    """Return the leaf of the first batch that the second one has overwritten."""
+    found = [(path, np.asarray(leaf)) for path, leaf in leaves(batch) if path in copies]
+    changed = [path for path, leaf in found if copies[path].tobytes() != leaf.tobytes()]
+    return next(iter(changed), "")
+
+
+def short(error: BaseException) -> str:
+    """Return the lines of an error that matter, as one."""
+    return " ".join(essence(error, 300).split())
+
+
+def look_below(source: Source) -> None:
+    """Run the generator functions below a dataset, to see what it hides and which flows move."""
+    before = [flow.total_batches_seen for flow in source.flows]
+    for part in source.chain:
+        function = generator_of(part)
+        with contextlib.suppress(Exception):  # reading the dataset tells what is wrong
+            started = function()  # type: ignore[misc]
+            same = any(thing is started for thing in source.held)
+            if same and not is_flow(started):
+                found = f"the same {type(started).__name__} at every call: empty the second time"
+                change = "pass the generator function itself to from_generator, not a lambda of it"
+                source.problem = (found, "a new one at every call", change)
+            elif not source.unseen:
+                source.makes_flows |= is_flow(started) and not same
+                source.endless |= source.length is None and is_flow(started)
+                batches = iter(started)
+                first = next(batches)
+                copies = _copies(first)
+                source.cut |= _cut(first, part.element_spec)
+                next(batches)
+                source.overwritten = source.overwritten or _changed(first, copies)
+    pairs = zip(source.flows, before, strict=True)
+    source.moved = [flow for flow, count in pairs if flow.total_batches_seen != count]
+
+
+def _cut(batch: Any, spec: Any) -> dict[str, tuple[str, str]]:
+    """Return the leaves whose fractions a signature of integers cuts off."""
+    cut, found = {}, dict(leaves(arrays_of(batch)))
+    for path, leaf in leaves(spec):
+        value = np.asarray(found.get(path, 0))
+        integers = isinstance(leaf, tf.TensorSpec) and leaf.dtype.is_integer
+        if integers and value.dtype.kind == "f" and (value != np.trunc(value)).any():
+            cut[path] = (value.dtype.name, leaf.dtype.name)
+    return cut
+
+
+def chain_of(dataset: tf.data.Dataset) -> list[Any]:
+    """Return the dataset and all that it is made of, itself first."""
+    return [dataset, *(part for below in dataset._inputs() for part in chain_of(below))]
+
+
+def function_of(part: Any) -> Any:
+    """Return the function that ``map``, ``flat_map`` and their kind were given, or None."""
+    return getattr(getattr(part, "_map_func", None), "_func", None)
+
+
+def generator_of(part: Any) -> Any:
+    """Return the function that was passed to ``from_generator``, or None."""
+    function = function_of(part)
+    if "_from_generator.<locals>" not in getattr(function, "__qualname__", ""):
+        return None
+    state = [t for t in reachable(function) if type(t).__name__ == "_GeneratorState"]
+    starter = inspect.getclosurevars(function).nonlocals["get_iterator_id_fn"]
+    given = inspect.getclosurevars(starter).nonlocals.get("args", ())
+    return functools.partial(state[0]._generator, *(one.numpy() for one in given))
+
+
+def is_flow(thing: Any) -> bool:
+    """Say whether it is what ``ImageDataGenerator.flow*`` returns."""
+    return hasattr(type(thing), "_flow_index")
+
+
+def reachable(start: Any, limit: int = 1000) -> list[Any]:
+    """Return the objects that a function names or holds; read only."""
+    found: dict[int, Any] = {}
+    waiting = [start]
+    while waiting and len(found) < limit:
+        thing = waiting.pop()
+        if id(thing) not in found and not isinstance(thing, type | types.ModuleType | str):
+            found[id(thing)] = thing
+            with contextlib.suppress(Exception):
+                waiting += _held_by(thing)
+    return list(found.values())
+
+
+def _held_by(thing: Any) -> list[Any]:
+    if isinstance(thing, functools.partial):
+        return [thing.func, *thing.args, *thing.keywords.values()]
+    if isinstance(thing, types.MethodType):
+        return [thing.__func__, thing.__self__]
+    of_library = (getattr(thing, "__module__", None) or "builtins").startswith(_LIBRARIES)
+    if isinstance(thing, types.FunctionType):
+        held = inspect.getclosurevars(thing)
+        named = [] if of_library else held.globals.values()
+        return [*held.nonlocals.values(), *(thing.__defaults__ or ()), *named]
+    if isinstance(thing, types.GeneratorType):
+        return [*inspect.getgeneratorlocals(thing).values()]
+    if isinstance(thing, Mapping | list | tuple):
+        return [child for _, _, child in parts_of(thing, "held")] if len(thing) <= 50 else []
+    if type(thing).__name__ == "_GeneratorState":
+        return [thing._generator]
+    closed = is_flow(thing) or of_library or isinstance(thing, keras.layers.Layer)
+    return [] if closed else [*vars(thing).values()]
+
+
+@contextlib.contextmanager
+def put_back(held: list[Any]) -> Iterator[None]:
+    """Put back, afterwards, what reading a batch moves on."""
+    undo = [step for thing in held for step in _states(thing)]
+    try:
+        yield
+    finally:
+        for step in undo:
+            step()
+
+
+def _states(thing: Any) -> list[Callable[[], Any]]:
+    if is_flow(thing):
+        state = {name: getattr(thing, name) for name in _STATE}
+        if inspect.getgeneratorstate(thing.index_generator) == inspect.GEN_CREATED:
+            renew = functools.partial(_renew, thing)
+            return [functools.partial(vars(thing).update, state), renew]
+        return [functools.partial(vars(thing).update, state)]
+    if isinstance(thing, np.random.Generator):
+        bits = thing.bit_generator
+        return [functools.partial(setattr, bits, "state", bits.state)]
+    if isinstance(thing, np.random.RandomState):
+        return [functools.partial(thing.set_state, thing.get_state())]
+    variables = [thing.state] if isinstance(thing, tf.random.Generator) else []
+    if isinstance(thing, keras.layers.Layer):
+        variables = [variable for variable in thing.variables if "seed" in variable.path]
+    if callable(thing) and hasattr(thing, "peek"):
+        return [functools.partial(vars(thing).update, dict(vars(thing)))]
+    return [functools.partial(one.assign, one.numpy()) for one in variables]
+
+
+def _renew(flow: Any) -> None:
+    flow.index_generator = flow._flow_index()

@@ -1,75 +1,280 @@
-"""Rules on the values of any leaf, and on those of pictures."""
+"""The rules on values, on targets against their losses, and on weights."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 
 import numpy as np
 
-from helpers.contract.facts import ERROR, WARNING, Facts, Finding, each_value, values_of
-from helpers.contract.fitting import matched
+from helpers.contract.batches import _keys, flat_parts
+from helpers.contract.facts import Facts, Found, Leaf, Shape, Slot, agree, is_text, show
+from helpers.datasets import parts_of
+
+Trouble = tuple[str, str, str] | None
+_REACH = {"sigmoid": (0, 1), "softmax": (0, 1), "tanh": (-1, 1)}
 
 
-def _not_finite(facts: Facts) -> Iterator[Finding]:
-    for path, name, value in each_value(facts):
-        if value.dtype.kind == "f" and value.size and not np.isfinite(value).all():
-            count = int((~np.isfinite(value)).sum())
+def is_image(value: np.ndarray) -> bool:
+    """Say whether an array is a batch of images."""
+    return value.ndim == 4 and value.shape[-1] in (1, 3, 4) and min(value.shape[1:3]) > 3
+
+
+def between(value: np.ndarray, name: str) -> str:
+    """Return the range of values as in a message."""
+    return f"{value.min():g} to {value.max():g} in the {name}"
+
+
+def values(facts: Facts) -> Found:
+    """Yield what is wrong with numbers as such, and with those of images."""
+    slots = {path: slot for path, _, slot in facts.pairs("inputs")}
+    for path, value in facts.numbers():
+        bad = int((~np.isfinite(value)).sum())
+        if bad:
             kind = "NaN" if np.isnan(value).any() else "infinite"
-            found = f"{count} {kind} values in the {name}"
             change = "fill or drop them before training: one makes the loss NaN"
-            yield Finding(ERROR, path, found, "finite numbers", change)
-
-
-def _vocabulary(facts: Facts) -> Iterator[Finding]:
-    for path, slot in matched("inputs", facts.part("inputs"), facts.model.inputs):
-        size = slot.vocabulary
-        for name, value in values_of(facts, path):
-            if size is None or value.dtype.kind not in "iuf" or not value.size:
-                continue
-            if not np.isfinite(value).all() or 0 <= value.min() <= value.max() < size:
-                continue
-            found = f"numbers {value.min():g} to {value.max():g} in the {name}"
+            found = f"{bad} {kind} values in the {facts.name}"
+            yield "not-finite", path, found, "finite numbers", change
+        size = slots[path].vocabulary if path in slots else None
+        if size and not bad and not 0 <= value.min() <= value.max() < size:
             change = (
                 f"give the Embedding input_dim={int(value.max()) + 1}, or map rare words to one"
             )
             change = "count words from 0" if value.min() < 0 else change
-            yield Finding(ERROR, path, found, f"0 to {size - 1}, as the Embedding has", change)
-            break
-
-
-def _picture_values(facts: Facts) -> Iterator[Finding]:
-    scales: dict[str, tuple[float, float]] = {}
-    for path, name, value in each_value(facts):
-        if not path.startswith("inputs") or value.ndim != 4 or value.shape[-1] not in (1, 3, 4):
+            found, wanted = f"numbers {between(value, facts.name)}", f"0 to {size - 1}"
+            yield "vocabulary", path, found, wanted + ", as the Embedding has", change
+    images = {p: v for p, v in facts.numbers("inputs") if is_image(v) and np.isfinite(v).all()}
+    for path, value in images.items():
+        low, high = float(value.min()), float(value.max())
+        if path in slots and slots[path].rescaled:
             continue
-        if value.dtype.kind not in "fu" or not value.size or not np.isfinite(value).all():
-            continue
-        high = float(value.max())
-        if high == 0 and float(value.min()) == 0:
-            found = f"nothing but zeros in the {name}"
-            change = "brightness_range wants values 0–255; was the picture scaled twice?"
-            yield Finding(ERROR, path, found, "pictures", change)
-        elif 0 < high < 1.5 / 255 and float(value.min()) >= 0 and value.size > 500:
+        small = [p for p, v in images.items() if v.any() and -1 <= v.min() <= v.max() <= 1]
+        small = [p for p in small if p not in slots or not slots[p].rescaled]
+        if low == high == 0:
+            change = "brightness_range wants values 0–255; was the image scaled twice?"
+            yield "black", path, f"nothing but zeros in the {facts.name}", "images", change
+        elif 0 <= low <= high < 1.5 / 255 and value.size > 500:
             change = "scale once: rescale=1/255, or a Rescaling layer, not both"
-            found = f"values to {high:.2g}: all but black in the {name}"
-            yield Finding(WARNING, path, found, "values 0–1 or 0–255", change)
-        else:
-            scales.setdefault(path, (float(value.min()), high))
-    large = [path for path, (low, high) in scales.items() if high > 2 and low >= 0]
-    small = [path for path, (low, high) in scales.items() if high <= 1]
-    for path in large if small else ():
-        yield Finding(
-            WARNING,
-            path,
-            f"values {scales[path][0]:g} to {scales[path][1]:g}",
-            f"one scale for all pictures; {small[0]} has {scales[small[0]][0]:.2g} to "
-            f"{scales[small[0]][1]:.2g}",
-            "rescale=1/255 for both",
-        )
+            found = f"values to {high:.2g}: all but black in the {facts.name}"
+            yield "scale", path, found, "values 0–1 or 0–255", change
+        elif high > 2 and low >= 0 and small:
+            wanted = f"one scale for all images; {small[0]} has "
+            wanted += between(images[small[0]], facts.name)
+            yield "scale", path, f"values {low:g} to {high:g}", wanted, "rescale=1/255 for both"
 
 
-RULES = (
-    _not_finite,
-    _vocabulary,
-    _picture_values,
-)
+def targets(facts: Facts) -> Found:
+    """Yield what is wrong with each target; where two would fit each other's place, that."""
+    pairs = [] if facts.single() else facts.pairs("targets")
+    yield from _of_unknown_output(facts)
+    for path, leaf, slot in pairs:
+        trouble = _trouble(facts, path, leaf, slot)
+        if trouble is None:
+            continue
+        found, wanted, change = trouble
+        for other_path, other_leaf, other in pairs:
+            strict = other is not slot and (other.elementwise or "cross" in (other.loss or ""))
+            swapped = [_trouble(facts, path, leaf, other)] if strict else [trouble]
+            if swapped == [None] and _trouble(facts, other_path, other_leaf, slot) is None:
+                change = f"it fits {other.name!r}: are targets swapped?"
+        yield "target", path, found, wanted, change
+
+
+def _of_unknown_output(facts: Facts) -> Found:
+    """Compare one target with one loss where Keras refused it, as in a subclassed model."""
+    leaf, loss = facts.leaves.get("targets"), facts.model.loss
+    loss, axes = str(getattr(loss, "name", loss)), len(leaf.shape or ()) if leaf else 0
+    if facts.model.outputs is None and facts.refused and leaf is not None:
+        kinds = ("one-hot", "class numbers", "categorical_crossentropy")
+        if loss.startswith("categorical"):
+            kinds = ("class numbers", "one-hot", f"sparse_{loss}")
+        if loss.startswith(("sparse", "categorical")) and axes == 1 + (kinds[0] == "one-hot"):
+            found = f"{kinds[0]} {show(leaf.shape)} with {loss}"
+            yield "target", "targets", found, kinds[1], f"loss={kinds[2]!r}, or change the targets"
+
+
+def _trouble(facts: Facts, path: str, leaf: Leaf, slot: Slot) -> Trouble:
+    if not slot.loss or leaf.shape is None or is_text(leaf.dtype):
+        return None
+    return _of_shape(leaf.shape, slot.shape, slot) or _of_values(facts, path, leaf, slot)
+
+
+def _of_shape(found: Shape, shape: Shape, slot: Slot) -> Trouble:
+    loss, labels = slot.loss or "", shape[:-1]
+    same, column = agree(found, shape), agree(found, (*labels, 1))
+    numbers = agree(found, labels) or column
+    if len(shape) == 4 and len(found) < 3 and (slot.elementwise or "cross" in loss):
+        change = "masks are images: read them by a flow of their own, not by class_mode"
+        return show(found), f"an image, {show(shape)}", change
+    if loss.startswith("sparse"):
+        if same and shape[-1] != 1:
+            change = "use loss='categorical_crossentropy', or tf.argmax(…, axis=-1)"
+            return f"one-hot {show(found)} with a sparse loss", "class numbers", change
+        wanted = f"class numbers of {show(labels)}"
+        return None if numbers else (show(found), wanted, "compare the target with the output")
+    if loss.startswith("categorical"):
+        if numbers and shape[-1] != 1:
+            change = "use loss='sparse_categorical_crossentropy', or tf.one_hot"
+            return f"class numbers {show(found)} with a one-hot loss", f"one-hot {shape}", change
+        change = "compare the output's units with the target's"
+        return None if same else (show(found), f"one-hot {shape}", change)
+    squeezed = (numbers and shape[-1] in (1, None)) or agree(found, (*shape, 1))
+    if slot.elementwise and not same and not squeezed:
+        change = "target and output must agree, or they are broadcast in silence"
+        return show(found), show(shape), change
+    return None
+
+
+def _of_values(facts: Facts, path: str, leaf: Leaf, slot: Slot) -> Trouble:
+    value, loss, classes = _weighted(facts, path, leaf), slot.loss or "", slot.shape[-1]
+    if value is None or not value.size or not np.isfinite(value).all():
+        return None
+    shown = between(value, facts.name)
+    if loss.startswith("sparse") and classes:
+        kept = value if slot.ignored is None else value[value != slot.ignored]
+        if kept.size and (kept.min() < 0 or kept.max() >= classes):
+            return f"labels {shown}", f"labels 0 to {classes - 1}", _renumbered(kept, classes)
+        if (value % 1).any():
+            change = "they are cut to integers: use a regression loss"
+            return f"fractions, {shown}", "class numbers", change
+    elif loss.startswith("categorical") and value.ndim == len(slot.shape):
+        sums = value.sum(axis=-1)
+        sums = sums[sums != 0] if value.any() else sums  # a row of zeros takes no part in the loss
+        if value.min() < 0 or not np.allclose(sums, 1, atol=1e-2):
+            change = "one-hot the labels; for several labels use binary_crossentropy"
+            found = f"values {shown}, rows that sum to {sums.min():g} to {sums.max():g}"
+            return found, "rows that sum to 1", change
+    elif loss.startswith("binary") and (value.min() < 0 or value.max() > 1):
+        masks = set(np.unique(value)) <= {0, 255}
+        change = "divide the mask by 255" if masks else "scale or encode the targets to 0 to 1"
+        return f"values {shown}", "values from 0 to 1", change
+    low, high = _REACH.get(slot.activation, (-np.inf, np.inf))
+    free = slot.elementwise and loss[:6] not in ("binary", "cosine")
+    if free and not low - 0.01 <= value.min() <= value.max() <= high + 0.01:
+        change = f"no activation for free numbers, or scale the targets to {low} to {high}"
+        return f"values {shown}", f"{low} to {high}, all that {slot.activation} gives", change
+    return None
+
+
+def _weighted(facts: Facts, path: str, leaf: Leaf) -> np.ndarray | None:
+    """Return the values of a target; where Keras took the batch, without samples of weight 0."""
+    value, weights = leaf.value, [facts.leaves.get("weights")]
+    weights = [facts.leaves.get(path.replace("targets", "weights", 1)), *weights]
+    if value is None or value.dtype.kind not in "iufb":
+        return None
+    for weight in [one.value for one in weights if one is not None and one.value is not None]:
+        fits = weight.ndim and weight.shape == value.shape[: weight.ndim]
+        if fits and weight.dtype.kind in "iufb" and not facts.refused and weight.any():
+            return value[weight != 0]
+    return value
+
+
+def _renumbered(value: np.ndarray, classes: int) -> str:
+    kinds = np.unique(value)
+    if len(kinds) > classes or (kinds % 1).any():
+        return f"number the classes from 0, or give the output {int(value.max()) + 1} units"
+    if kinds[0] > 0 and kinds[-1] - kinds[0] == len(kinds) - 1:
+        return f"number the classes from 0: subtract {kinds[0]:g}"
+    shown = ", ".join(f"{kind:g}" for kind in kinds[:6])
+    change = f"they are {len(kinds)} kinds, {shown}: number them 0 to {len(kinds) - 1}"
+    palette = "; of a palette image read the index (PIL's mode 'P'), not the brightness"
+    return change + palette * (value.ndim > 2)
+
+
+def weights(facts: Facts) -> Found:
+    """Yield what is wrong with sample weights and class weights."""
+    part, kind = facts.parts.get("weights"), facts.model.kinds["targets"]
+    nested, names = bool(parts_of(part)), [slot.name for slot in facts.slots("targets")]
+    yield from class_weight(facts)
+    if facts.model.own_step or facts.single() or [*flat_parts(facts)]:
+        return
+    if isinstance(part, Mapping) and names:
+        yield from _keys(facts, "weights", "output", names, [s.name for s in facts.model.trained])
+    elif nested and kind == "dict":
+        change = "give it the outputs' structure"
+        yield "weight-keys", "weights", "a tuple", "a dict by output name", change
+    target = {path: leaf.shape for path, leaf in facts.leaves.items() if path[:7] == "targets"}
+    chosen = [path for path in facts.leaves if path.startswith("weights")]
+    mirror = dict(zip(chosen, target, strict=False)) if len(chosen) == len(target) else {}
+    for path in chosen:
+        leaf = facts.leaves[path]
+        shape = target.get(path.replace("weights", "targets", 1), target.get(mirror.get(path, "")))
+        allowed = [(), (1,)] + [shape[1:stop] for stop in range(2, len(shape or ()) + 1) if shape]
+        allowed = [one for one in allowed if len(shape or ()) > 2 or one in [(), (1,)]]
+        if leaf.shape is not None and leaf.shape[1:] not in [*allowed, (*(shape or ())[1:-1], 1)]:
+            change = "one weight vector for each output, nested as the targets; "
+            change += "if this is a target, put it into the targets' tuple or dict"
+            wanted = "one number a sample, shape (None,)"
+            yield "weight-shape", path, show(leaf.shape), wanted, change
+    for path, value in facts.numbers("weights"):
+        if value.min() < 0:
+            found, change = f"weights down to {value.min():g} in the {facts.name}", "0 or more"
+            cause = "a negative weight drives the model away from its target"
+            yield "weight-values", path, found, change, cause
+        elif value.dtype.kind in "iu" and value.max() > 1 and facts.source.kind != "arrays":
+            change = "if these are labels, put them into the targets' tuple; else cast to float32"
+            found = f"{value.dtype} in the weights' place"
+            yield "labels-as-weights", path, found, "sample weights, float32", change
+
+
+def class_weight(facts: Facts) -> Found:
+    """Yield what is wrong with `class_weight`; Keras looks up the largest column of a row."""
+    given, outputs = facts.options["class_weight"], facts.slots("targets")
+    leaf, where, third = facts.leaves.get("targets"), "class_weight", "yield sample weights instead"
+    if given is None:
+        return
+    if not isinstance(given, Mapping) or not given:
+        found = "an empty dict" if isinstance(given, Mapping) else f"a {type(given).__name__}"
+        change = "dict(enumerate(weights)), or leave it out"
+        yield "class-weight", where, found, "a dict of class number to weight", change
+        return
+    problems: dict[str, bool] = {
+        f"class weights and {len(outputs)} outputs": len(outputs) > 1,
+        "sample weights too": facts.parts.get("weights") is not None,
+        "a generator object": facts.source.kind in ("generator", "function"),
+        f"keys {list(given)}": not all(isinstance(key, int | np.integer) for key in given),
+        "targets in a tuple or a dict": bool(parts_of(facts.parts.get("targets"))),
+    }
+    advice: tuple[str, ...] = (
+        "yield sample weights for each output",
+        "multiply them into the sample weights",
+    )
+    advice += ("make a dataset of its function with datasets.from_batches", "{0: …, 1: …}")
+    for (found, wrong), change in zip(problems.items(), (*advice, "take them out"), strict=True):
+        if wrong:
+            wanted = "integers as keys, one array of targets, and nothing else that weights"
+            yield "class-weight", where, found, wanted, change
+            return
+    value = None if leaf is None else leaf.value
+    if leaf is None or leaf.shape is None or value is None or value.dtype.kind not in "iufb":
+        return
+    top, slot = max(given), outputs[0] if outputs else None
+    labels = value.argmax(axis=-1) if value.ndim > 1 and value.shape[-1] > 1 else np.round(value)
+    table = facts.source.kind == "tf.data"  # else a class without a weight of its own has 1
+    if len(leaf.shape) > 2 and (leaf.shape[-1] != 1 or not table):
+        yield "class-weight", where, f"targets of {show(leaf.shape)}", "one class a sample", third
+    elif table and labels.size and not 0 <= labels.min() <= labels.max() <= top:
+        change = f"add {labels.max():g}: 1.0" if labels.min() >= 0 else "number classes from 0"
+        found = f"keys up to {top}, and labels {between(labels, facts.name)}: fit fails in GatherV2"
+        yield "class-weight", where, found, "a weight for each label", change
+    elif slot is not None and slot.shape[-1] and "cross" in (slot.loss or ""):
+        count = 2 if (slot.loss or "").startswith("binary") else slot.shape[-1]
+        if count == 2 < 1 + slot.shape[-1] and (leaf.shape or (1,))[-1] == slot.shape[-1] > 1:
+            found = f"targets of {show(leaf.shape)}: only the largest of a row counts"
+            yield "class-weight-keys", where, found, "one class a sample", third
+        elif top >= count:
+            change = "number the classes from 0: this one is never looked up"
+            found = f"a weight for class {top} of {count}"
+            yield "class-weight-keys", where, found, f"keys 0 to {count - 1}", change
+        elif top < count - 1 and table:
+            found = f"keys up to {top}: the first label above them makes fit fail in GatherV2"
+            change = f"add {count - 1}: 1.0"
+            yield "class-weight-keys", where, found, f"keys 0 to {count - 1}", change
+
+
+def summary(facts: Facts) -> dict[str, tuple[float, float, int, bool]]:
+    """Return of each leaf of numbers the least, the greatest, the count, whether all are alike."""
+    found = [(path, value) for path, value in facts.numbers() if value.ndim]
+    return {
+        path: (float(value.min()), float(value.max()), len(value), bool((value == value[0]).all()))
+        for path, value in found
+    }
