@@ -12,6 +12,8 @@ from __future__ import annotations
 import copy
 import io
 import os
+import re
+import struct
 import zlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -35,8 +37,13 @@ _AS_STORED = {  # what undoes the camera's orientation (Exif tag 274)
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# OpenCV's order of channels is the reverse of everyone else's.
-_COLOUR_ORDERS = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}
+# OpenCV's order of channels is the reverse of everyone else's: (stored, wanted) channels.
+_COLOUR_ORDERS = {
+    (1, 3): cv2.COLOR_GRAY2RGB,
+    (3, 3): cv2.COLOR_BGR2RGB,
+    (4, 3): cv2.COLOR_BGRA2RGB,
+    (4, 4): cv2.COLOR_BGRA2RGBA,
+}
 
 
 class Images:
@@ -71,8 +78,8 @@ class Images:
       colours of 16 bits the upper 8 are read, as in a flow.
     - A palette file read as one channel yields palette indices, the class numbers of a mask; a
       flow yields the brightness of their colours. It is resized with "nearest" only.
-    - A truncated file is refused, and so is a PNG whose checksums disagree, or a JPEG that its
-      library calls corrupt. A JPEG has no checksum: bits that changed inside it can pass.
+    - A truncated file, a JPEG that its library calls corrupt, and a PNG whose checksums disagree
+      are refused. A JPEG has no checksum: most bits that change inside it pass for an image.
 
     Examples
     --------
@@ -170,8 +177,10 @@ class Images:
                 f"{name}: expected a readable file, found: {error.strerror}"
             ) from None
         try:
-            if self._apply_orientation or not _decode(content, place):
-                place[...] = self._load(content)
+            turned = _orientation(content) if self._apply_orientation else 1
+            image = _decode(content, None if turned in _AS_STORED else place)
+            if image is not None:
+                place[...] = self._finished(image, turned)
         except _MisreadError as error:
             raise ValueError(f"{name}: {error}") from None
         except Exception as error:  # whatever a decoder makes of bytes that are no image
@@ -180,27 +189,15 @@ class Images:
                 f"{name}: expected an image, found {found}; replace the file, or leave its row out"
             ) from error
 
-    def _load(self, content: bytes) -> np.ndarray:
-        """Do what ``load_img`` does, with what is to be done otherwise."""
+    def _finished(self, image: Image.Image, turned: int) -> np.ndarray:
+        """Convert and resize as ``load_img`` does, apart from what it misreads."""
         height, width, channels = self.shape[1:]
-        with Image.open(io.BytesIO(content)) as opened:
-            if opened.format == "PNG":
-                _check_png(content)
-            image: Image.Image = opened
-            mode = image.mode
-            decoded_as = _jpeg_mode(content)[0] if opened.format in ("JPEG", "MPO") else None
-            if decoded_as:
-                pixels = simplejpeg.decode_jpeg(content, decoded_as)
-                image = Image.fromarray(pixels[..., 0] if decoded_as == "GRAY" else pixels)
-                image.info = opened.info  # the orientation
-            else:
-                opened.load()  # Pillow decodes as late as it can
+        mode = image.mode
         if mode[0] in "IF":
             raise _MisreadError(
                 f"expected 8 bits a channel, found {mode} ({32 if mode in 'IF' else 16} bits); "
                 f"scale it to 8 bits, or read it by yourself (a flow cuts its values at 255)"
             )
-        turned = image.getexif().get(274) if self._apply_orientation else None
         if mode in ("P", "PA") and channels == 1:
             if image.size != (width, height) and self._resampling != Image.Resampling.NEAREST:
                 raise _MisreadError(
@@ -211,12 +208,15 @@ class Images:
             image = Image.fromarray(np.asarray(image).reshape(*image.size[::-1], -1)[..., 0])
         elif mode == "P" and "transparency" in image.info:
             image = image.convert("RGBA")  # without this step Pillow warns for each file
-        image = image.convert(_MODES[channels])
+        if (mode, channels) != ("RGBX", 3):
+            image = image.convert(_MODES[channels])
         if turned in _AS_STORED:
             image = image.transpose(_AS_STORED[turned])
         if image.size != (width, height):
             box = _centre(image.size, (width, height)) if self._keep_aspect_ratio else None
             image = image.resize((width, height), self._resampling, box)
+        if image.mode == "RGBX":  # faster once it is small, and not without Pillow
+            image = image.convert("RGB")
         return np.asarray(image).reshape(height, width, channels)
 
 
@@ -241,6 +241,11 @@ def _said(error: Exception) -> str:
     return str(error).split(" <", 1)[0] or type(error).__name__
 
 
+def _orientation(content: bytes) -> int:
+    with Image.open(io.BytesIO(content)) as image:
+        return image.getexif().get(274, 1)
+
+
 def _centre(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int, int, int]:
     """Return the box that ``load_img`` cuts out to keep proportions; sizes are (width, height)."""
     width, height = size
@@ -250,42 +255,45 @@ def _centre(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int, i
     return left, top, left + cut_width, top + cut_height
 
 
-def _decode(content: bytes, place: np.ndarray) -> bool:
-    """Decode a PNG or JPEG file of the right size and colours, to the values of Pillow, faster."""
-    if content[:2] == b"\xff\xd8":
-        mode, size = _jpeg_mode(content)
-        if mode is None or size != place.shape[:2]:
-            return False
-        found = simplejpeg.decode_jpeg(content, mode)  # strict: raises for corrupt data
-    elif content[:4] == b"\x89PNG" and _png_size(content) == place.shape[:2]:
-        # Unchanged: neither rotated by the camera's orientation nor reduced to eight bits.
-        decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-        if decoded is None or decoded.dtype != np.uint8:
-            return False
-        found = decoded.reshape(*decoded.shape[:2], -1)
-        if found.shape[2] in _COLOUR_ORDERS:
-            found = cv2.cvtColor(found, _COLOUR_ORDERS[found.shape[2]])
-    else:
-        return False
-    stored, channels = found.shape[2], place.shape[2]
-    alike = stored == channels or (stored, channels) in ((1, 3), (4, 3))
-    if not alike or found.shape[:2] != place.shape[:2]:
-        return False
-    place[...] = found[..., :channels]  # grey is the same in all three
-    return True
+def _decode(content: bytes, place: np.ndarray | None) -> Image.Image | None:
+    """Decode a file to an image of Pillow's, or in place, where that yields the same values.
 
-
-def _png_size(content: bytes) -> tuple[int, int]:
-    return int.from_bytes(content[20:24], "big"), int.from_bytes(content[16:20], "big")
-
-
-def _jpeg_mode(content: bytes) -> tuple[str | None, tuple[int, int]]:
-    """Return as what simplejpeg decodes a JPEG file, None for one left to Pillow, and its size."""
-    try:
-        height, width, colours, _ = simplejpeg.decode_jpeg_header(content)
-    except ValueError:  # a rare way to store colours, or half a header
-        return None, (0, 0)
-    return {"Gray": "GRAY", "YCbCr": "RGB", "RGB": "RGB"}.get(colours), (height, width)
+    What a JPEG's library calls corrupt is refused; OpenCV, Pillow and TensorFlow fill what is
+    missing with grey, and say so on standard error at most.
+    """
+    height, width, channels = (0, 0, 0) if place is None else place.shape
+    if content.startswith(b"\xff\xd8\xff"):
+        try:
+            *size, space, _ = simplejpeg.decode_jpeg_header(content)
+            if space in ("CMYK", "YCCK"):
+                simplejpeg.decode_jpeg(content, "CMYK")  # may raise; the values are Pillow's
+            elif size == [height, width] and (channels == 3 or (channels, space) == (1, "Gray")):
+                colours = "RGB" if channels == 3 else "GRAY"
+                simplejpeg.decode_jpeg(content, colours, buffer=place)
+                return None
+            else:
+                mode, colours = ("L", "GRAY") if space == "Gray" else ("RGBX", "RGBX")
+                found = simplejpeg.decode_jpeg(content, colours)
+                return Image.frombuffer(mode, size[::-1], found, "raw", mode, 0, 1)
+        except ValueError as error:  # of each warning, and of what Pillow alone can read
+            if re.search("Corrupt JPEG data|Premature end", str(error)):
+                raise
+    elif content.startswith(b"\x89PNG"):
+        if place is not None and content[16:24] == struct.pack(">II", width, height):
+            # Unchanged: neither rotated by the camera's orientation nor reduced to eight bits.
+            found = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+            if found is not None and found.dtype == np.uint8:
+                stored = found.size // (height * width)
+                if stored == channels == 1:
+                    place[..., 0] = found
+                    return None
+                if (stored, channels) in _COLOUR_ORDERS:
+                    cv2.cvtColor(found, _COLOUR_ORDERS[stored, channels], dst=place)
+                    return None
+        _check_png(content)
+    image = Image.open(io.BytesIO(content))
+    image.load()  # Pillow decodes as late as it can
+    return image
 
 
 def _check_png(content: bytes) -> None:

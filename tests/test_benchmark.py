@@ -6,6 +6,7 @@ Nothing here asserts a time, and nothing needs more than the lessons' environmen
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -395,14 +396,21 @@ def test_a_contender_that_cannot_be_loaded_says_why_in_one_line(case: Case, tmp_
             limit.ask(do="round", laps=1)
 
 
+def wait_until_stopped(process: psutil.Process) -> None:
+    deadline = time.monotonic() + 30
+    while process.status() != psutil.STATUS_STOPPED:
+        assert time.monotonic() < deadline, process.status()
+        time.sleep(0.01)
+
+
 def test_a_process_that_is_not_asked_is_paused(case: Case, tmp_path: Path) -> None:
     with processes.Processes() as started:
         process = started.start("warp", case, tmp_path)
         process.answer()
         asked = psutil.Process(process._popen.pid)
-        assert asked.status() == psutil.STATUS_STOPPED
+        wait_until_stopped(asked)
         assert process.ask(do="round", epochs=1)["seconds"] > 0
-        assert asked.status() == psutil.STATUS_STOPPED
+        wait_until_stopped(asked)
     assert not asked.is_running()
 
 

@@ -221,6 +221,15 @@ def test_a_palette_mask_yields_class_numbers(ending, options, tmp_path):
     assert Images([path], (12, 16, 1), interpolation="bilinear")[[0]].max() == 3
 
 
+@pytest.mark.filterwarnings("error")
+def test_transparent_palettes_are_read_without_a_warning(tmp_path):
+    path = tmp_path / "palette.png"
+    image = Image.fromarray(photo(24, 40)).convert("P", palette=Image.Palette.ADAPTIVE)
+    image.save(path, transparency=bytes(range(256)))
+    for channels in MODES:
+        assert Images([path], (12, 20, channels))[[0]].any()
+
+
 # --- Broken files -----------------------------------------------------------------------------
 
 
@@ -270,6 +279,57 @@ def test_a_truncated_file_is_refused_wherever_it_ends(ending, size, tmp_path):
 
 
 @pytest.mark.parametrize("size", [(64, 64), (20, 20)])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}])
+def test_a_jpeg_that_its_library_calls_corrupt_is_refused(options, mode, size, tmp_path):
+    path = tmp_path / "corrupt.jpg"
+    content = jpeg(Image.fromarray(photo(64, 64)).convert(mode), **options)
+    path.write_bytes(content)
+    files = Images([path], (*size, 3))
+    assert files[[0]].any()
+    pixels = content.rindex(b"\xff\xda") + 20
+    for place in range(pixels, len(content) - 60, 31):
+        for part in (
+            content[:place] + b"\xff\xd9",  # an end was put on a part of it
+            content[:place] + b"\xff\xd9" * 8 + content[place + 16 :],
+            content[:-2] + b"\x07" * 9 + content[-2:],  # bytes that nobody needs
+        ):
+            path.write_bytes(part)
+            assert Image.open(path).size == (64, 64)
+            with pytest.raises(ValueError, match=r"expected an image, found none, or a part"):
+                files[[0]]
+
+
+def test_a_jpeg_out_of_the_ordinary_is_read(tmp_path):
+    image = Image.fromarray(photo(64, 64))
+    content = jpeg(image)
+    odd = bytearray(content)
+    odd[odd.index(b"JFIF\0") + 5] = 9  # a version that is not known
+    image.save(tmp_path / "camera.jpg", "MPO", save_all=True, append_images=[image.rotate(90)])
+    (tmp_path / "odd.jpg").write_bytes(odd)
+    (tmp_path / "more.jpg").write_bytes(content + b"more" * 100)
+    image.save(tmp_path / "wide.jpg", subsampling="4:1:1")
+    paths = sorted(tmp_path.iterdir())
+    assert len(paths) == 4
+    for channels in MODES:
+        for size in ((64, 64), (20, 20)):
+            assert_as_loaded(paths, size, channels)
+
+
+def test_a_jpeg_of_rare_proportions_of_colour_is_left_to_pillow(tmp_path):
+    """Two rows of one colour for each of the other: TurboJPEG has no name for that."""
+    content = bytearray(jpeg(Image.fromarray(photo(48, 64)), subsampling=0))
+    frame = content.index(b"\xff\xc0")
+    content[frame + 14] = 0x12  # the second colour: as wide as the first, twice as high
+    path = tmp_path / "rare.jpg"
+    path.write_bytes(bytes(content))
+    with pytest.raises(ValueError, match="subsampling"):
+        simplejpeg.decode_jpeg_header(bytes(content))
+    expected = np.asarray(Image.open(path).convert("RGB"))
+    np.testing.assert_array_equal(Images([path], (48, 64, 3))[[0]][0], expected)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (20, 20)])
 def test_every_changed_bit_of_a_png_is_found(size, tmp_path):
     path = tmp_path / "flipped.png"
     Image.fromarray(photo(64, 64)).save(path)
@@ -285,34 +345,6 @@ def test_every_changed_bit_of_a_png_is_found(size, tmp_path):
 
 
 # --- Rows and paths ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("size", [(48, 64), (20, 30)], ids=["own size", "resized"])
-@pytest.mark.parametrize("channels", [1, 3])
-def test_a_jpeg_that_its_library_calls_corrupt_is_refused(channels, size, tmp_path):
-    """Bytes too many, or too few: Pillow and a flow read it as if it were whole."""
-    content = jpeg(Image.fromarray(photo(48, 64)))
-    for name, broken in (
-        ("bytes.jpg", content[:-2] + b"\x07" * 9 + content[-2:]),
-        ("short.jpg", content[:-300] + content[-2:]),
-    ):
-        path = tmp_path / name
-        path.write_bytes(broken)
-        with pytest.raises(ValueError, match=rf"row 0 .*{name}.*: .*\(Corrupt JPEG data"):
-            Images([path], (*size, channels))[[0]]
-
-
-def test_a_jpeg_of_rare_proportions_of_colour_is_left_to_pillow(tmp_path):
-    """Two rows of one colour for each of the other: TurboJPEG has no name for that."""
-    content = bytearray(jpeg(Image.fromarray(photo(48, 64)), subsampling=0))
-    frame = content.index(b"\xff\xc0")
-    content[frame + 14] = 0x12  # the second colour: as wide as the first, twice as high
-    path = tmp_path / "rare.jpg"
-    path.write_bytes(bytes(content))
-    with pytest.raises(ValueError, match="subsampling"):
-        simplejpeg.decode_jpeg_header(bytes(content))
-    expected = np.asarray(Image.open(path).convert("RGB"))
-    np.testing.assert_array_equal(Images([path], (48, 64, 3))[[0]][0], expected)
 
 
 def test_files_and_rows_that_are_not_there(tmp_path):
