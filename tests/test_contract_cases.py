@@ -449,7 +449,7 @@ def test_a_broken_pipeline_is_found(name):
                 strict=False,
             )
         )
-        with pytest.raises(Exception):  # noqa: B017, PT011 - each its own
+        with pytest.raises(Exception):  # noqa: B017, PT011, PT012 - each its own
             if options.get("predict"):
                 model.predict(data["x"], verbose=0)
             else:
@@ -598,7 +598,7 @@ def save_images(folder, mode, count=4):
         image = Image.fromarray(values, "L") if mode != "P" else Image.fromarray(values, "P")
         if mode == "I;16":
             image = Image.fromarray(values.astype("uint16") * 9000)
-        image.putpalette(sum(([38 * k] * 3 for k in range(4)), [])) if mode == "P" else None
+        image.putpalette([38 * k for k in range(4) for _ in "rgb"]) if mode == "P" else None
         (folder / "all").mkdir(exist_ok=True)
         image.save(folder / "all" / f"{number}.png")
 
