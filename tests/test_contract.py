@@ -1,5 +1,7 @@
 """The contract check: one broken pipeline a finding, and correct ones without any."""
 
+# ruff: noqa: E501  (tables of cases: one case a line)
+
 import itertools
 
 import numpy as np

@@ -328,10 +328,11 @@ def _held_by(thing: Any) -> list[Any]:
         return [thing.func, *thing.args, *thing.keywords.values()]
     if isinstance(thing, types.MethodType):
         return [thing.__func__, thing.__self__]
-    of_library = (getattr(thing, "__module__", None) or "builtins").startswith(_LIBRARIES)
+    module = getattr(thing, "__module__", None) or "builtins"
+    of_library = module.startswith(_LIBRARIES)
     if isinstance(thing, types.FunctionType):
         held = inspect.getclosurevars(thing)
-        named = [] if of_library else held.globals.values()
+        named = [] if of_library and module != "builtins" else held.globals.values()
         return [*held.nonlocals.values(), *(thing.__defaults__ or ()), *named]
     if isinstance(thing, types.GeneratorType):
         return [*inspect.getgeneratorlocals(thing).values()]

@@ -308,7 +308,8 @@ def _monitors(facts: Facts) -> Found:
     known = [*logged, *(f"val_{name}" for name in logged if validation)]
     for callback in facts.options["callbacks"] or ():
         name, kind = getattr(callback, "monitor", None), type(callback).__name__
-        if not isinstance(name, str) or not hasattr(callback, "monitor_op") or not logged:
+        unused = not logged or not getattr(callback, "save_best_only", True)
+        if not isinstance(name, str) or not hasattr(callback, "monitor_op") or unused:
             continue
         plain, leaf, found = name.removeprefix("val_"), f"callbacks: {kind}", f"monitor={name!r}"
         metrics = [m for one in facts.model.model.metrics for m in getattr(one, "metrics", ())]
