@@ -178,6 +178,11 @@ def conform(batch: Any, signature: Any) -> Any:
     BatchError
         For another structure, another shape, leaves of different batch length, or a change of
         dtype that would lose information.
+
+    Examples
+    --------
+    >>> conform([np.zeros((4, 2))], (tf.TensorSpec((None, 2)),))[0].dtype
+    dtype('float32')
     """
     _check_structure(batch, signature)
     wanted = dict(leaves(signature))
@@ -365,6 +370,16 @@ def _outline(part: Any) -> str:
 
 def shape_and_dtype(leaf: Any) -> tuple[str, str]:
     """Return the shape and the dtype of a leaf, or of its spec, as text.
+
+    Parameters
+    ----------
+    leaf : array or tf.TypeSpec
+        One leaf.
+
+    Returns
+    -------
+    tuple of str
+        ``<unknown>`` in place of a shape whose number of axes is not known.
 
     Examples
     --------
