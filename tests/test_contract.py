@@ -1,6 +1,6 @@
 """The contract check: one broken pipeline a finding, and correct ones without any."""
 
-# ruff: noqa: E501  (tables of cases: one case a line)
+
 
 import itertools
 

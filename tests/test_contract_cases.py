@@ -1,6 +1,6 @@
 """The contract check on pipelines as people have them; `fit` itself says which of them fail."""
 
-# ruff: noqa: E501  (tables of cases: one case a line)
+
 
 import numpy as np
 import pandas as pd
