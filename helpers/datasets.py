@@ -2,8 +2,10 @@
 
 ``Dataset.from_generator`` needs a signature, accepts no lists, cuts floats to integers when
 the signature says so, and does not know its length. `from_batches` takes the signature from a
-real batch, turns lists into tuples, refuses what does not conform with the leaf's path, and sets the
-cardinality.
+real batch, turns lists into tuples, refuses what does not conform with the leaf's path, and sets
+the cardinality.
+
+The lesson that builds it: 01 Tuple inputs.
 """
 
 from __future__ import annotations
@@ -64,8 +66,8 @@ def from_batches(
     ValueError
         If the length is below 1.
     BatchError
-        If the first batch does not conform; at once. A later batch that does not conform, or an epoch
-        that is not `length` batches long, stops the iteration with the same message.
+        If the first batch does not conform; at once. A later one that does not, or an epoch that
+        is not `length` batches long, stops the iteration with the same message.
 
     Examples
     --------
@@ -176,6 +178,11 @@ def conform(batch: Any, signature: Any) -> Any:
     BatchError
         For another structure, another shape, leaves of different batch length, or a change of
         dtype that would lose information.
+
+    Examples
+    --------
+    >>> conform([np.zeros((4, 2))], (tf.TensorSpec((None, 2)),))[0].dtype
+    dtype('float32')
     """
     _check_structure(batch, signature)
     wanted = dict(leaves(signature))
@@ -363,6 +370,16 @@ def _outline(part: Any) -> str:
 
 def shape_and_dtype(leaf: Any) -> tuple[str, str]:
     """Return the shape and the dtype of a leaf, or of its spec, as text.
+
+    Parameters
+    ----------
+    leaf : array or tf.TypeSpec
+        One leaf.
+
+    Returns
+    -------
+    tuple of str
+        ``<unknown>`` in place of a shape whose number of axes is not known.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Lesson 05: each case of parts 1 and 2 runs after the set-up alone, and shows what is stored."""
+"""Each case of errors.ipynb and of lesson 08 runs after the set-up alone, as it is stored."""
 
 import ast
 import contextlib
@@ -12,29 +12,29 @@ import notebook_checks as checks
 import pytest
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
-CELLS = json.loads((NOTEBOOKS / "05_when_it_breaks.ipynb").read_text(encoding="utf-8"))["cells"]
+MARKS = {"errors.ipynb": "###", "08_when_it_breaks.ipynb": "##"}  # of a case's heading
 SETUP_CELLS = 3
 HEADING = re.compile(r"^(#{1,3}) (.+)$", re.MULTILINE)
 
 
-def cases_of(cells):
-    """Return the set-up's code cells, and those of each case of parts 1 and 2 by its heading.
+def cases_of(cells, marks):
+    """Return the set-up's code cells, and those of each case by its heading.
 
-    In part 1 a case is a third heading, under one for each link of the chain; in part 2 a second.
+    The set-up is what stands above the first heading after the title; part 2 holds no cases.
     """
-    setup, cases, part, case = [], {}, "", None
+    setup, cases, case, titles, ended = [], {}, None, 0, False
     for cell in cells:
         source = checks.text_of(cell["source"])
         if cell["cell_type"] == "markdown":
             prose = re.sub(r"^```.*?^```", "", source, flags=re.DOTALL | re.MULTILINE)
-            for marks, heading in HEADING.findall(prose):
-                if marks == "#":
-                    part, case = heading.partition(".")[0], None
-                elif (part, marks) in {("Part 1", "###"), ("Part 2", "##")}:
+            for found, heading in HEADING.findall(prose):
+                titles += 1
+                ended |= heading.startswith("Part 2")
+                if found == marks and not ended:
                     case = cases.setdefault(heading, [])
-        elif not part.startswith("Part"):
+        elif titles == 1:
             setup.append(cell)
-        elif part in ("Part 1", "Part 2"):
+        elif not ended:
             assert case is not None, f"{checks.place(cells, cells.index(cell))}: under no case"
             case.append(cell)
     return setup, cases
@@ -96,26 +96,37 @@ def run_alone(setup, case, heading):
         assert [plain(text) for text in shown] == [plain(text) for text in stored(cell)], where
 
 
-SETUP, CASES = cases_of(CELLS)
+FILES = {
+    name: json.loads((NOTEBOOKS / name).read_text(encoding="utf-8"))["cells"] for name in MARKS
+}
+FOUND = {name: cases_of(cells, MARKS[name]) for name, cells in FILES.items()}
+SETUP = FOUND["errors.ipynb"][0]
+CASES = [(name, heading) for name, (_, cases) in FOUND.items() for heading in cases]
 
 
 @pytest.fixture
 def in_notebooks(monkeypatch):
     monkeypatch.chdir(NOTEBOOKS)
+    monkeypatch.syspath_prepend(str(NOTEBOOKS))
 
 
-def test_all_cases_are_found():
-    assert len(SETUP) == SETUP_CELLS
-    top = checks.text_of(CELLS[0]["source"])
+@pytest.mark.parametrize(("name", "least"), [("errors.ipynb", 34), ("08_when_it_breaks.ipynb", 14)])
+def test_all_cases_are_found(name, least):
+    setup, cases = FOUND[name]
+    assert len(setup) == SETUP_CELLS
+    top = checks.text_of(FILES[name][0]["source"])
     links = {anchor.replace("-", " ") for anchor in re.findall(r"\[go\]\(#(\S+)\) \|", top)}
-    assert len(links) >= 40
-    assert links == {heading.replace("-", " ") for heading in CASES}
+    assert len(links) >= least
+    assert links == {heading.replace("-", " ") for heading in cases}
 
 
 @pytest.mark.usefixtures("in_notebooks")
-@pytest.mark.parametrize("heading", [heading for heading in CASES if CASES[heading]])
-def test_a_case_stands_alone(heading):
-    run_alone(SETUP, CASES[heading], heading)
+@pytest.mark.parametrize(
+    ("name", "heading"), [case for case in CASES if FOUND[case[0]][1][case[1]]]
+)
+def test_a_case_stands_alone(name, heading):
+    setup, cases = FOUND[name]
+    run_alone(setup, cases[heading], heading)
 
 
 # --- what a case says of the log, which is not stored ---------------------------------------------
@@ -166,12 +177,12 @@ except Exception as error:
 LESSON = [
     markdown("# Lesson\n\n```mermaid\n## no heading\n```"),
     code("x = 1"),
-    markdown("# Part 1. Loud\n\n## Link\n\n### one"),
+    markdown("# Part 1. Silent\n\n## one"),
     code("y = x + 1\nprint(y)", "2\n"),
-    markdown("### two"),
+    markdown("## two"),
     code("print(x)", "1\n"),
     code("1 / 0", "", checks.RAISES),
-    markdown("# Part 2. Silent\n\n## three"),
+    markdown("## three"),
     code("print(y)", "2\n"),
     markdown("## four"),
     code(SHOWN, "NameError\n"),
@@ -183,13 +194,13 @@ LESSON = [
     code("print(x)", "2\n"),
     markdown("## eight"),
     code("1 / 0"),
-    markdown("# Part 3. Read from its top\n\n## nine"),
+    markdown("# Part 2. Read from its top\n\n## nine"),
     code("print(y)", "2\n"),
 ]
 
 
 def test_cases_are_told_apart():
-    setup, cases = cases_of(LESSON)
+    setup, cases = cases_of(LESSON, "##")
     assert [cell["source"] for cell in setup] == ["x = 1"]
     assert list(cases) == ["one", "two", "three", "four", "five", "six", "seven", "eight"]
     assert [len(cells) for cells in cases.values()] == [1, 2, 1, 1, 1, 1, 1, 1]
@@ -197,7 +208,7 @@ def test_cases_are_told_apart():
 
 @pytest.mark.parametrize("heading", ["one", "two"])
 def test_a_case_that_uses_only_the_set_up_passes(heading):
-    setup, cases = cases_of(LESSON)
+    setup, cases = cases_of(LESSON, "##")
     run_alone(setup, cases[heading], heading)
 
 
@@ -213,6 +224,6 @@ def test_a_case_that_uses_only_the_set_up_passes(heading):
     ],
 )
 def test_a_case_that_does_not_stand_alone_fails(heading, error, words):
-    setup, cases = cases_of(LESSON)
+    setup, cases = cases_of(LESSON, "##")
     with pytest.raises(error, match=words):
         run_alone(setup, cases[heading], heading)

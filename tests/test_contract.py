@@ -1,5 +1,7 @@
 """The contract check: one broken pipeline a finding, and correct ones without any."""
 
+
+
 import itertools
 
 import numpy as np

@@ -1,7 +1,7 @@
 """Exercises: the solution in the lesson is right, each wrong answer is told what is wrong with it.
 
-The wrong answers stand in tests/exercises/NN.py, with words of what the check must say. Where an
-answer rests on what a lesson makes, BEFORE there names the cells that make it.
+The wrong answers stand in tests/wrong_answers/NN.py, with words of what the check must say. Where
+an answer rests on what a lesson makes, BEFORE there names the cells that make it.
 """
 
 import functools
@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FILES = {
     path.stem: runpy.run_path(str(path))
-    for path in sorted((ROOT / "tests" / "exercises").glob("[0-9]*.py"))
+    for path in sorted((ROOT / "tests" / "wrong_answers").glob("[0-9]*.py"))
 }
 WRONG = {lesson: file["WRONG"] for lesson, file in FILES.items()}
 EXERCISES = [(lesson, name) for lesson, wrong in WRONG.items() for name in wrong]

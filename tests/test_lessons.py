@@ -59,7 +59,7 @@ def missing_parts(name):
     return [part for part, there in parts.items() if not there]
 
 
-@pytest.mark.parametrize("name", [*NUMBERED, "template.ipynb"])
+@pytest.mark.parametrize("name", NUMBERED)
 def test_a_lesson_has_every_part(name):
     assert missing_parts(name) == []
 

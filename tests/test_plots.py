@@ -273,5 +273,5 @@ def test_learning_curves_are_told_apart():
     assert lines["a, validation"].get_xdata().tolist() == [1, 2]
     assert len({(line.get_color(), line.get_linestyle()) for line in loss.lines}) == 4
     assert len(mae.lines) == 2
-    with pytest.raises(ValueError, match="b: expected some of .*'loss'.*, found 'accuracy'"):
+    with pytest.raises(ValueError, match=r"b: expected some of .*'loss'.*, found 'accuracy'"):
         plots.show_history({"b": one}, names=["accuracy"])

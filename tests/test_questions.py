@@ -24,7 +24,7 @@ def rows_of(heading: str) -> list[list[str]]:
 
 
 ROWS = [row for heading in TABLES for row in rows_of(heading)[1:]]
-LINK = re.compile(r"\[(\d\d)\]\((notebooks/(\d\d)_\w+\.ipynb)#(\S+)\)")
+LINK = re.compile(r"\[(\d\d|errors)\]\((notebooks/(\d\d|errors)\w*\.ipynb)#(\S+)\)")
 
 
 def pattern_of(quoted: str) -> str:

@@ -14,7 +14,7 @@ MAX_BYTES = 1_500_000
 PLACES = (
     ("/wo", "rk/"),
     ("/tm", "p/venv"),
-    (".lib", "rary"),
+    ("/.lib", "rary"),
     ("../sha", "red"),
     ("py", "pi.org"),
     ("python", "hosted.org"),

@@ -6,6 +6,7 @@ too, so that lesson and diagram say the same.
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,6 +40,10 @@ ALTERNATIVES = {
         "On the left the inputs 'imagery', of shape (None, 64, 64, 3), and 'site', (None, 5). "
         "Arrows lead from both to the model in the middle, and from the model to the targets "
         "'land_cover', (None, 8), and 'composition', (None, 2), on the right."
+    ),
+    "chain.png": (
+        "Five boxes from left to right, joined by arrows: generator, signature, dataset, model, "
+        "fit."
     ),
 }
 
@@ -216,11 +221,22 @@ def dict_datasets() -> Figure:
     return chart(boxes, [*arrows, ("model", "land_cover"), ("model", "composition")])
 
 
+def chain() -> Figure:
+    """Plot the links from a generator to training."""
+    links = ["generator", "signature", "dataset", "model", "fit"]
+    boxes = {
+        name: Box(1.8 * number, 0, 1.3, name, "data" if number < 2 else "built")
+        for number, name in enumerate(links)
+    }
+    return chart(boxes, list(itertools.pairwise(links)))
+
+
 DIAGRAMS = {
     "timelines.png": timelines,
     "tuple_inputs.png": tuple_inputs,
     "separate_generators.png": separate_generators,
     "dict_datasets.png": dict_datasets,
+    "chain.png": chain,
 }
 
 

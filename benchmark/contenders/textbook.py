@@ -26,10 +26,11 @@ class Textbook:
         image = tf.TensorSpec((None, *case.shape), tf.float32)
         rows = tf.TensorSpec((None,), tf.int64)
         self.dataset = tf.data.Dataset.from_generator(
-            self._batches, output_signature=((image,) * len(self._flows), rows)
+            self.batches, output_signature=((image,) * len(self._flows), rows)
         )
 
-    def _batches(self) -> Iterator[tuple[tuple[np.ndarray, ...], np.ndarray]]:
+    def batches(self) -> Iterator[tuple[tuple[np.ndarray, ...], np.ndarray]]:
+        """Yield the next epoch of the flows."""
         for _ in range(len(self._flows[0])):
             sampled = [next(flow) for flow in self._flows]
             yield tuple(images for images, _ in sampled), sampled[0][1]

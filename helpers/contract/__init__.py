@@ -152,7 +152,8 @@ def _findings(
 ) -> list[Finding]:
     """Run the stages over the dataset, then over the validation data, then over both."""
     found, facts, options["summary"] = _of_source(source, model, options, ask, False)
-    options["logged"], inner = ask.logged, []
+    inner: list[Finding] = []
+    options["logged"] = ask.logged
     if options["validation_data"] is not None and not _errs(found):
         options["validation"] = other = look(options["validation_data"])
         steps = {"steps_per_epoch": options["validation_steps"], "class_weight": None}

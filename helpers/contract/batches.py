@@ -45,9 +45,9 @@ def structure(facts: Facts) -> Found:
             yield "no-array", path, "a dataset inside the dataset", "an array", change
         elif leaf.kind == "none" and path.startswith("inputs") and path not in optional:
             change = (
-                "pass an array, zeros for what is missing; keras.Input(optional=True) takes None "
+                "pass an array, zeros for what is missing; or keras.Input(optional=True), which "
             )
-            change += "from arrays; with a subclassed model leave the key out"
+            change += "takes None from arrays; with a subclassed model leave the key out"
             yield "no-array", path, "None", "an array", change
         elif leaf.kind == "other":
             change = "a function with yield was called: take next(…) of it, or return in it"
@@ -160,13 +160,13 @@ def shapes(facts: Facts) -> Found:
                 change = "give from_generator output_signature= with shapes, or tf.ensure_shape"
                 yield "unknown-shape", where, "unknown shape", "a known number of axes", change
     if path:
-        leaf, wanted = facts.leaves[path], [show(slot.shape) for p, _, slot in pairs if p == path]
+        leaf, shown = facts.leaves[path], [show(slot.shape) for p, _, slot in pairs if p == path]
         own = leaf.shape if leaf.value is None else leaf.value.shape
         found = "a single number" if own == () else show(own)
         change = "it is not batched: stack several samples, or add an axis with array[None]"
         if facts.source.kind == "tf.data":
             change = "it is not batched: dataset.batch(batch_size)"
-        yield "not-batched", path, found, next(iter(wanted), "a batch of samples"), change
+        yield "not-batched", path, found, next(iter(shown), "a batch of samples"), change
         return
     for path, leaf, slot in pairs:
         if leaf.shape is not None and same_kind(leaf, slot) and not agree(leaf.shape, slot.shape):
@@ -174,10 +174,7 @@ def shapes(facts: Facts) -> Found:
             change = f"it fits {fits[0]!r}: are inputs swapped?" if fits else ""
             change = change or _reshaped(leaf.shape, slot.shape)
             yield "input-shape", path, show(leaf.shape), show(slot.shape), change
-        size, count = (
-            slot.shape[0] if slot.shape else None,
-            len(leaf.value) if np.ndim(leaf.value) else 0,
-        )
+        size, count = next(iter(slot.shape), None), sum(np.shape(leaf.value)[:1])
         count = count % ARRAY_BATCH or size if facts.source.kind == "arrays" else count
         if size is not None and count and count != size:
             found, wanted = f"{count} samples in the {facts.name}", f"{size}, fixed in the Input"
@@ -185,10 +182,10 @@ def shapes(facts: Facts) -> Found:
             yield "fixed-batch", path, found, wanted, change
     sizes = {path: len(x.value) for path, x in facts.leaves.items() if np.ndim(x.value)}
     first, most = next(iter(sizes.items()), ("", 0))
-    for path, size in sizes.items():
-        if size != most:
+    for path, number in sizes.items():
+        if number != most:
             change = "take all streams by the same rows; mind the last, partial batch"
-            found = f"{size} samples in the {facts.name}"
+            found = f"{number} samples in the {facts.name}"
             yield "batch-lengths", path, found, f"{most} as in {first}", change
     if sizes and not any(sizes.values()) and facts.source.kind != "arrays":
         change = "the number of batches is that of samples / batch size, rounded up"

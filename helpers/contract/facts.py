@@ -58,7 +58,7 @@ class Leaf:
     shape: Shape | None
     dtype: str
     kind: str = "dense"
-    value: np.ndarray | None = None
+    value: Any = None
 
 
 class ModelFacts:
@@ -71,6 +71,10 @@ class ModelFacts:
         if not isinstance(model, keras.Model):
             raise TypeError(f"model: expected a keras.Model, found {type(model).__name__}")
         self.model = model
+        self.loss: Any
+        self.loss_weights: Any
+        self.metrics: Any
+        self.weighted_metrics: Any
         steps = [type(model).train_step, type(model).compute_loss]
         self.own_step = steps != [keras.Model.train_step, keras.Model.compute_loss]
         for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
@@ -81,7 +85,7 @@ class ModelFacts:
         self.outputs: list[Slot] | None = None
         self.kinds = {"inputs": "unknown", "targets": "unknown", "weights": "unknown"}
         sequential = isinstance(model, keras.Sequential)
-        graph = getattr(model, "_functional", None) if sequential else model
+        graph: Any = getattr(model, "_functional", None) if sequential else model
         if hasattr(graph, "_inputs_struct"):
             self.inputs = self._slots("inputs", graph, graph._inputs_struct, None)
             self.outputs = self._slots("targets", graph, graph._outputs_struct, graph.output_names)

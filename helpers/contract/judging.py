@@ -24,7 +24,12 @@ from tensorflow.python.eager import context
 
 from helpers.contract.looking import Source, arrays_of, short
 
-_OWN = (keras.layers.Layer, keras.optimizers.Optimizer, keras.losses.Loss, keras.metrics.Metric)
+_OWN: tuple[type, ...] = (
+    keras.layers.Layer,
+    keras.optimizers.Optimizer,
+    keras.losses.Loss,
+    keras.metrics.Metric,
+)
 _OWN += (keras.random.SeedGenerator, Tracker)
 
 
@@ -41,7 +46,7 @@ class Judge:
     def __call__(self, source: Source, batch: Any, validation: bool) -> str:
         """Return what Keras refuses the batch with, empty where it takes it."""
         model, weight = self._model, None if validation else self._class_weight
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _logged_errors_only():
             warnings.simplefilter("ignore")
             try:
                 given = _as_given(source, batch)
@@ -68,6 +73,18 @@ def judge(model: Any, predict: bool, step: bool, class_weight: Any) -> Iterator[
     finally:
         for back in undo:
             back()
+
+
+@contextlib.contextmanager
+def _logged_errors_only() -> Iterator[None]:
+    """Keep away the advice that TensorFlow logs where a model is traced once more."""
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel("ERROR")
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _as_given(source: Source, batch: Any) -> Any:
@@ -145,7 +162,7 @@ def _refiller(container: Any) -> Callable[[], Any]:
     """Return what puts a container's items back, past what its class would do with them."""
     container = getattr(container, "__wrapped__", container)  # TensorFlow wraps what it tracks,
     inner = getattr(container, "_storage", None)  # and its list keeps the items twice
-    kind = next(kind for kind in (dict, set, list) if isinstance(container, kind))
+    kind: Any = next(kind for kind in (dict, set, list) if isinstance(container, kind))
     items = dict(container) if kind is dict else list(container)
 
     def refill() -> None:

@@ -13,7 +13,7 @@ import inspect
 import itertools
 import queue
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +31,8 @@ COUNTED = 100
 
 _LIBRARIES = ("tensorflow", "keras", "numpy", "pandas", "builtins", "scipy", "PIL", "matplotlib")
 _STATE = ("batch_index", "total_batches_seen", "index_array")
+# Operations with a state of their own, and the ones without it; how many inputs these have.
+_SHARED = {"ShuffleDatasetV3": ("ShuffleDataset", 4), "CacheDatasetV2": ("CacheDataset", 2)}
 _WANTED = "a dataset, arrays or a generator object"
 
 
@@ -70,8 +72,8 @@ class Source:
 def look(dataset: Any, batch: Any = None) -> Source:
     """Return what can be known of what is to be passed to ``fit`` without reading it."""
     source = _kind_of(dataset)
-    iterators = [t for t in source.held if isinstance(t, Iterator) and not is_flow(t)]
-    iterators += [t for t in source.held if isinstance(t, queue.Queue | queue.SimpleQueue)]
+    kinds = (Iterator, queue.Queue, queue.SimpleQueue)
+    iterators = [t for t in source.held if isinstance(t, kinds) and not is_flow(t)]
     if batch is not None:
         source.start, source.last, source.unseen = (lambda: iter([batch])), None, ""
         source.element = batch if source.element is None else source.element
@@ -118,8 +120,13 @@ def _of_dataset(dataset: tf.data.Dataset) -> Source:
     while type(dataset).__name__ == "_PrefetchDataset":
         dataset = dataset._input_dataset
     if {"_ShuffleDataset", "CacheDataset"} & kinds:
-        with contextlib.suppress(Exception):  # a copy of its own: these two would move, or fill
-            variant = tf.raw_ops.DatasetFromGraph(graph_def=dataset._as_serialized_graph())
+        with contextlib.suppress(Exception):  # a copy that shares no counter, and no cache
+            graph = tf.compat.v1.GraphDef.FromString(dataset._as_serialized_graph().numpy())
+            for node in [*graph.node, *(n for f in graph.library.function for n in f.node_def)]:
+                if node.op in _SHARED:
+                    node.op, count = _SHARED[node.op]
+                    del node.input[count:]
+            variant = tf.raw_ops.DatasetFromGraph(graph_def=graph.SerializeToString())
             spec = tf.data.DatasetSpec(dataset.element_spec)
             dataset = spec._from_compatible_tensor_list([variant])
     source.start = lambda: iter(dataset.with_options(options))
@@ -188,14 +195,16 @@ def is_list_of_values(part: Any) -> bool:
     return filled and all(isinstance(one, plain) or is_list_of_values(one) for one in part[:100])
 
 
-def read(source: Source, steps: int | None, epochs: int, whole: bool, limit: int) -> Iterator:
+def read(
+    source: Source, steps: int | None, epochs: int, whole: bool, limit: int
+) -> Generator[tuple[str, Any], None, None]:
     """Yield ``(name, batch)`` of the first two batches, or of all; note what comes to light.
 
     A dataset of unknown length is read on, to see where it ends, without a look at its batches.
     """
     names = {1: "arrays" if source.kind == "arrays" else "first batch", 2: "second batch"}
     last = min(steps or limit, limit) if whole else 2
-    stop, held = last, (None, {})
+    stop, held = last, (None, dict[str, np.ndarray]())
     if source.length is None and not source.endless and source.kind in ("tf.data", "function"):
         wanted = max([COUNTED, *(len(flow) for flow in source.flows)])
         stop = max(last, min(steps * epochs, max(steps, COUNTED)) if steps else min(wanted, limit))
@@ -319,10 +328,11 @@ def _held_by(thing: Any) -> list[Any]:
         return [thing.func, *thing.args, *thing.keywords.values()]
     if isinstance(thing, types.MethodType):
         return [thing.__func__, thing.__self__]
-    of_library = (getattr(thing, "__module__", None) or "builtins").startswith(_LIBRARIES)
+    module = getattr(thing, "__module__", None) or "builtins"
+    of_library = module.startswith(_LIBRARIES)
     if isinstance(thing, types.FunctionType):
         held = inspect.getclosurevars(thing)
-        named = [] if of_library else held.globals.values()
+        named = [] if of_library and module != "builtins" else held.globals.values()
         return [*held.nonlocals.values(), *(thing.__defaults__ or ()), *named]
     if isinstance(thing, types.GeneratorType):
         return [*inspect.getgeneratorlocals(thing).values()]

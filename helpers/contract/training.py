@@ -17,7 +17,12 @@ from helpers.contract.facts import Facts, Found, nearest
 from helpers.contract.looking import Source, chain_of, generator_of, reachable
 from helpers.datasets import leaves, parts_of
 
-_TRANSFORMS = ("rotation_range", "width_shift_range", "height_shift_range", "brightness_range")
+_TRANSFORMS: tuple[str, ...] = (
+    "rotation_range",
+    "width_shift_range",
+    "height_shift_range",
+    "brightness_range",
+)
 _TRANSFORMS += ("shear_range", "channel_shift_range", "horizontal_flip", "vertical_flip")
 _FUNCTION = "datasets.from_batches(function, length=…)"
 
@@ -79,8 +84,9 @@ def _settings(facts: Facts, names: list[str]) -> Found:
             lost = argument == "loss" and len(setting) < count
             found += f": {names[len(setting) :]} do not train" if lost else ""
             yield "setting-length", argument, found, all_names, by_name
-        elif isinstance(setting, list | tuple) and model.kinds["targets"] == "dict":
-            if names != sorted(names) and any(part != setting[0] for part in setting):
+        elif isinstance(setting, list | tuple) and names != sorted(names):
+            varied = any(part != setting[0] for part in setting)
+            if varied and model.kinds["targets"] == "dict":
                 found = "a list, matched to the outputs' keys in sorted order"
                 yield "setting-order", argument, found, str(sorted(names)), by_name
     several = isinstance(model.loss_weights, Mapping | list | tuple) and count > 1
@@ -130,11 +136,11 @@ def pipeline(facts: Facts) -> Found:
         found += ": each epoch repeats the first one's"
         yield "cached-random", "dataset", found, "cache() before the augmentation", change
     for part in source.chain:
-        if "Map" in type(part).__name__ and generator_of(part) is None:
-            if _constants(part) != _constants(part):
-                found = "numbers in a map's function that differ each time it is traced"
-                change = "use tf.random, or a layer such as keras.layers.RandomFlip"
-                yield "frozen-random", "dataset", found, "random numbers of TensorFlow", change
+        of_map = "Map" in type(part).__name__ and generator_of(part) is None
+        if of_map and _constants(part) != _constants(part):
+            found = "numbers in a map's function that differ each time it is traced"
+            change = "use tf.random, or a layer such as keras.layers.RandomFlip"
+            yield "frozen-random", "dataset", found, "random numbers of TensorFlow", change
     for flow in source.flows:
         yield from _files(flow)
     shuffled = any(type(part).__name__ == "_ShuffleDataset" for part in source.chain)
@@ -302,7 +308,8 @@ def _monitors(facts: Facts) -> Found:
     known = [*logged, *(f"val_{name}" for name in logged if validation)]
     for callback in facts.options["callbacks"] or ():
         name, kind = getattr(callback, "monitor", None), type(callback).__name__
-        if not isinstance(name, str) or not hasattr(callback, "monitor_op") or not logged:
+        unused = not logged or not getattr(callback, "save_best_only", True)
+        if not isinstance(name, str) or not hasattr(callback, "monitor_op") or unused:
             continue
         plain, leaf, found = name.removeprefix("val_"), f"callbacks: {kind}", f"monitor={name!r}"
         metrics = [m for one in facts.model.model.metrics for m in getattr(one, "metrics", ())]
@@ -366,8 +373,10 @@ def _outline(source: Source) -> str:
 
 def _classes(source: Source) -> dict[str, int]:
     for thing in [*source.flows, *source.chain]:
-        numbers = getattr(thing, "class_indices", None)
-        names = getattr(thing, "class_names", None)
-        if numbers or names:
-            return dict(numbers or {name: number for number, name in enumerate(names)})
+        names = getattr(thing, "class_names", None) or ()
+        numbers = getattr(thing, "class_indices", None) or dict(
+            zip(names, range(1000), strict=False)
+        )
+        if numbers:
+            return dict(numbers)
     return {}

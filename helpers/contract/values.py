@@ -65,18 +65,7 @@ def values(facts: Facts) -> Found:
 def targets(facts: Facts) -> Found:
     """Yield what is wrong with each target; where two would fit each other's place, that."""
     pairs = [] if facts.single() else facts.pairs("targets")
-    leaf, loss = (
-        facts.leaves.get("targets"),
-        str(getattr(facts.model.loss, "name", facts.model.loss)),
-    )
-    if facts.model.outputs is None and facts.refused and leaf is not None and leaf.shape:
-        other = "one-hot" if loss.startswith("sparse") else "class numbers"
-        wrong = loss.startswith(("sparse", "categorical")) and len(leaf.shape) < 3
-        if wrong and (len(leaf.shape) == 2) == (other == "one-hot"):
-            wanted = "class numbers" if other == "one-hot" else "one-hot"
-            change = "categorical_crossentropy" if other == "one-hot" else f"sparse_{loss}"
-            found = f"{other} {show(leaf.shape)} with {loss}"
-            yield "target", "targets", found, wanted, f"use loss={change!r}, or change the targets"
+    yield from _of_unknown_output(facts)
     for path, leaf, slot in pairs:
         trouble = _trouble(facts, path, leaf, slot)
         if trouble is None:
@@ -88,6 +77,19 @@ def targets(facts: Facts) -> Found:
             if swapped == [None] and _trouble(facts, other_path, other_leaf, slot) is None:
                 change = f"it fits {other.name!r}: are targets swapped?"
         yield "target", path, found, wanted, change
+
+
+def _of_unknown_output(facts: Facts) -> Found:
+    """Compare one target with one loss where Keras refused it, as in a subclassed model."""
+    leaf, loss = facts.leaves.get("targets"), facts.model.loss
+    loss, axes = str(getattr(loss, "name", loss)), len(leaf.shape or ()) if leaf else 0
+    if facts.model.outputs is None and facts.refused and leaf is not None:
+        kinds = ("one-hot", "class numbers", "categorical_crossentropy")
+        if loss.startswith("categorical"):
+            kinds = ("class numbers", "one-hot", f"sparse_{loss}")
+        if loss.startswith(("sparse", "categorical")) and axes == 1 + (kinds[0] == "one-hot"):
+            found = f"{kinds[0]} {show(leaf.shape)} with {loss}"
+            yield "target", "targets", found, kinds[1], f"loss={kinds[2]!r}, or change the targets"
 
 
 def _trouble(facts: Facts, path: str, leaf: Leaf, slot: Slot) -> Trouble:
@@ -225,14 +227,17 @@ def class_weight(facts: Facts) -> Found:
         change = "dict(enumerate(weights)), or leave it out"
         yield "class-weight", where, found, "a dict of class number to weight", change
         return
-    problems = {
+    problems: dict[str, bool] = {
         f"class weights and {len(outputs)} outputs": len(outputs) > 1,
         "sample weights too": facts.parts.get("weights") is not None,
         "a generator object": facts.source.kind in ("generator", "function"),
         f"keys {list(given)}": not all(isinstance(key, int | np.integer) for key in given),
         "targets in a tuple or a dict": bool(parts_of(facts.parts.get("targets"))),
     }
-    advice = ("yield sample weights for each output", "multiply them into the sample weights")
+    advice: tuple[str, ...] = (
+        "yield sample weights for each output",
+        "multiply them into the sample weights",
+    )
     advice += ("make a dataset of its function with datasets.from_batches", "{0: …, 1: …}")
     for (found, wrong), change in zip(problems.items(), (*advice, "take them out"), strict=True):
         if wrong:

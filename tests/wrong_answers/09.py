@@ -1,5 +1,7 @@
 """Wrong answers to the exercises of lesson 09, each with words of what its check must say."""
 
+BEFORE = ("options", "streams", "files", "shared", "make-batch")
+
 WRONG = {
     "09.1": [
         (
