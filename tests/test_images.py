@@ -161,6 +161,9 @@ def test_sizes_of_photographs_are_those_of_keras(tmp_path):
         paths.append(tmp_path / f"{number}.jpg")
         image = Image.fromarray(photo(height, width, seed=number))
         image.save(paths[-1], quality=int(random.integers(60, 96)), subsampling=number % 3)
+    for size in ((9, 40_000), (40_000, 9)):
+        paths.append(tmp_path / f"{size}.jpg")
+        Image.fromarray(photo(*size)).save(paths[-1])
     for keep_aspect_ratio in (False, True):
         assert_as_loaded(paths, (96, 128), 3, keep_aspect_ratio=keep_aspect_ratio)
 
@@ -411,8 +414,14 @@ def test_images_in_memory_are_equal_and_apart():
     assert files._kept is None
 
 
-def test_threads_read_at_once():
-    files = Images(tiles.paths("imagery", "test")[:24], (64, 64, 3))
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
+def test_threads_read_at_once(interpolation, tmp_path):
+    paths = tiles.paths("imagery", "test")[:12]
+    for number in range(12):
+        paths.append(tmp_path / f"{number}.jpg")
+        image = Image.fromarray(photo(60 + 9 * (number % 5), 90 - 7 * (number % 4), seed=number))
+        image.convert("L" if number % 3 == 0 else "RGB").save(paths[-1])
+    files = Images(paths, (64, 64, 3), interpolation=interpolation)
     wanted = files[range(24)]
     found = {}
 
