@@ -1,7 +1,5 @@
 """The contract check: one broken pipeline a finding, and correct ones without any."""
 
-
-
 import itertools
 
 import numpy as np

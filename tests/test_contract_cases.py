@@ -1,7 +1,5 @@
 """The contract check on pipelines as people have them; `fit` itself says which of them fail."""
 
-
-
 import numpy as np
 import pandas as pd
 import pytest
