@@ -118,10 +118,10 @@ class Explorer:
         batch = {name: image[None] for name, image in self._images.items()}
         after = {name: moved[0] for name, moved in shared(batch, rows, epoch).items()}
         (line,) = shared.lines(rows, epoch, next(iter(self._images.values())).shape)
-        text = f"{_code(given)}\n{_transform(self._row, line)}"
-        self.figure = _plot(self._images, after, self._masks, text)
+        self._text = f"{_code(given)}\n{_transform(self._row, line)}"
+        self.figure = _plot(self._images, after, self._masks, self._text)
         file = io.BytesIO()
-        self.figure.savefig(file, format="png")
+        self.figure.savefig(file, format="png", metadata={"Software": None})
         self._image.value = file.getvalue()
         self._image.layout.width = f"{self.figure.bbox.width:.0f}px"  # kept while it is replaced
 
@@ -129,15 +129,17 @@ class Explorer:
         epoch = self.controls["epoch"]
         epoch.value = (epoch.value + 1) % (epoch.max + 1)
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         shell = sys.modules["IPython"].get_ipython()
         as_text = shell.display_formatter.formatters["text/plain"] if shell else repr
         view = {"version_major": 2, "version_minor": 0, "model_id": self.widget.model_id}
-        return {
+        text = f"One tile before and after a transform. {self._text}"
+        data = {
             "application/vnd.jupyter.widget-view+json": view,
             "image/png": base64.b64encode(self._image.value).decode("ascii"),
             "text/plain": as_text(self.figure),
         }
+        return data, {"image/png": {"alt": " ".join(text.split())}}
 
 
 def options(values: Mapping[str, Any]) -> dict[str, Any]:

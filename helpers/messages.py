@@ -46,6 +46,9 @@ _NOISE = (
 # After these lines comes nothing that the lines before them do not say.
 _ENDS = ("Traceback (most recent call last)", "Arguments received by", "Stack trace for op")
 
+# TensorFlow logs it of a dataset from a generator where a strategy distributes it.
+_UNOPTIMIZED = "Input of GeneratorDatasetOp::Dataset will not be optimized"
+
 # What Python itself does not show to users: it is meant for the authors of libraries.
 _HIDDEN_BY_DEFAULT = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
 
@@ -57,9 +60,10 @@ def shown() -> Iterator[None]:
     The error ends the block and goes no further. Where nothing comes, that is printed too: a
     mistake that says nothing is the kind to look out for.
 
-    Two things are left out. TensorFlow's native code logs an error that Python then raises: it is
-    shown once. And the advice against building functions in a loop, which whoever tries one
-    mistake after the other does on purpose.
+    Three things are left out. TensorFlow's native code logs an error that Python then raises: it
+    is shown once. The advice against building functions in a loop, which whoever tries one mistake
+    after the other does on purpose. And the note that a dataset from a generator "will not be
+    optimized", which no generator can be.
 
     Yields
     ------
@@ -79,7 +83,8 @@ def shown() -> Iterator[None]:
     def before_native(lines: Sequence[str]) -> Iterable[str]:
         # A native message may go on for any number of lines, so nothing after it can be told from
         # it. Without an error everything passes.
-        return itertools.takewhile(lambda line: not (error and NATIVE.match(line)), lines)
+        before = itertools.takewhile(lambda line: not (error and NATIVE.match(line)), lines)
+        return (line for line in before if not (NATIVE.match(line) and _UNOPTIMIZED in line))
 
     log = logging.getLogger("tensorflow")
     log.addFilter(_is_no_retracing_advice)

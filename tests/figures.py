@@ -1,4 +1,4 @@
-"""A text fingerprint for every matplotlib figure, so that a test can tell what it shows.
+"""A text for every matplotlib figure: a fingerprint for tests, and an alternative for readers.
 
 Under IPython a displayed figure comes as an image and as a text. JupyterLab shows the image; the
 text is ordinarily ``<Figure size 640x480 with 1 Axes>``. In a kernel that tests or tools start
@@ -40,6 +40,9 @@ GRID = 4
 # Of a longer series (the points of a line, bars, …) only so many are written out.
 SERIES = 8
 
+# Characters of an alternative text: as much as a screen reader reads without a pause.
+ALTERNATIVE = 500
+
 # Weights of red, green and blue in the brightness of a block.
 _WEIGHTS = np.array([0.3, 0.59, 0.11])
 
@@ -80,6 +83,87 @@ def fingerprint(figure: Figure) -> str:
     for number, axes in enumerate(figure.axes, start=1):
         lines.append("; ".join([f"{number}{_title(axes)}", *_parts(axes)]))
     return "\n".join(wrapped for line in lines for wrapped in _wrap(line))
+
+
+def alternative(figure: Figure) -> str:
+    """Say in a sentence or two what a figure shows, for readers who do not see it.
+
+    Parameters
+    ----------
+    figure
+        The figure. A label of its own (`Figure.set_label`) is taken as it is; otherwise titles,
+        legends and labels are put together.
+
+    Returns
+    -------
+    str
+        One line, of at most `ALTERNATIVE` characters.
+
+    Examples
+    --------
+    >>> figure = Figure()
+    >>> axes = figure.subplots()
+    >>> _ = axes.set(title="The loss falls", xlabel="epoch", ylabel="loss")
+    >>> _ = axes.plot([0, 1, 2], [0.9, 0.5, 0.4], label="train")
+    >>> alternative(figure)
+    'The loss falls: lines of loss over epoch: train.'
+    """
+    parts = [str(figure.get_label()) or figure.get_suptitle()]
+    if not figure.get_label():
+        parts.append("; ".join(map(_name, figure.subfigs)))
+        shown = [axes for axes in figure.axes if axes.get_visible() and _kind(axes)]
+        images = [axes for axes in shown if _kind(axes) == "images"]
+        charts = [_chart(axes) for axes in shown if axes not in images]
+        parts.append("; ".join(dict.fromkeys(chart for chart in charts if chart)))
+        if images:
+            titles = [_name(axes) or axes.get_ylabel() for axes in images]
+            names = ", ".join(dict.fromkeys(filter(None, titles)))
+            count = "one image" if len(images) == 1 else f"{len(images)} images"
+            parts.append(f"{count}: {names}" if names else count)
+    plain = [_plain(part).rstrip(".") for part in parts if part]
+    text = ". ".join(plain) + "."
+    return text if len(text) <= ALTERNATIVE else text[: ALTERNATIVE - 1].rstrip(" ,.") + "…"
+
+
+def _kind(axes: Axes) -> str:
+    """Name what is plotted in axes; an empty string where nothing, or only a scale of colours."""
+    if axes.get_label() == "<colorbar>":
+        return ""
+    bars = any(isinstance(container, BarContainer) for container in axes.containers)
+    kinds = {
+        "images": axes.images,
+        "lines": axes.lines,
+        "bars": bars,
+        "points": axes.collections,
+        "areas": axes.patches,
+        "words": axes.texts,
+    }
+    return next((kind for kind, there in kinds.items() if there), "")
+
+
+def _name(part: Any) -> str:
+    """Return the title of axes or of a part of a figure."""
+    if not isinstance(part, Axes):
+        return str(part.get_suptitle())
+    titles = [part.get_title(loc) for loc in ("left", "center", "right")]
+    return " ".join(title for title in titles if title)
+
+
+def _chart(axes: Axes) -> str:
+    """Describe axes without an image: title, what is plotted over what, and its names; if any."""
+    if axes.texts and not axes.axison:
+        words = ", ".join(text.get_text() for text in axes.texts if text.get_text())
+        return ": ".join(filter(None, (_name(axes), f"a diagram with the words {words}")))
+    said = _kind(axes)
+    said += f" of {axes.get_ylabel()}" if axes.get_ylabel() else ""
+    said += f" over {axes.get_xlabel()}" if axes.get_xlabel() else ""
+    legend = axes.get_legend()
+    shown = [text.get_text() for text in legend.get_texts()] if legend else []
+    shown = shown or axes.get_legend_handles_labels()[1]
+    title, names = _name(axes), ", ".join(dict.fromkeys(filter(None, shown)))
+    # Many small charts beside each other: the first of a row says what they are.
+    bare = said == _kind(axes) and not title and not names
+    return "" if bare else ": ".join(filter(None, (title, said, names)))
 
 
 def coarse(value: float) -> str:

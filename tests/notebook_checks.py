@@ -112,6 +112,11 @@ def place(cells: Sequence[Cell], index: int) -> str:
     return f"{name} under {heading!r}" if heading else name
 
 
+def alternative_of(output: dict[str, Any]) -> str:
+    """Return the alternative text of an output's image, which its metadata hold."""
+    return str(output.get("metadata", {}).get("image/png", {}).get("alt", ""))
+
+
 def machine_trace(text: str) -> str | None:
     """Return what in a text would differ on another machine or in another process, if anything.
 
@@ -281,6 +286,8 @@ def _output_problems(cell: Cell) -> Iterator[str]:
             remedy = REMEDY if kind == WIDGET else "show text or image/png"
             yield f"stored with {kind}, which is not compared: {remedy}"
         yield from _picture_problems(output.get("data", {}))
+        if "image/png" in output.get("data", {}) and not alternative_of(output):
+            yield f"an image without alternative text in its metadata: {REMEDY}"
         for text in output_texts(output):
             trace = machine_trace(text)
             if trace or "\x1b[" in text:
@@ -584,4 +591,6 @@ def _texts_by_kind(outputs: Sequence[dict[str, Any]]) -> dict[str, str]:
             if not kind.startswith("image/p") and kind != WIDGET:
                 text = text_of(value) if isinstance(value, str | list) else json.dumps(value)
                 texts[kind] = texts.get(kind, "") + text + "\n"
+        if alternative_of(output):
+            texts["alternative text"] = texts.get("alternative text", "") + alternative_of(output)
     return texts

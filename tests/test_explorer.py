@@ -88,7 +88,7 @@ def assert_shown(live: Explorer, wanted: dict[str, np.ndarray]) -> None:
 
 def pixels(live: Explorer) -> np.ndarray:
     """Return what the browser gets, (height, width, 3)."""
-    return checks.pixels(base64.b64decode(live._repr_mimebundle_()["image/png"]))
+    return checks.pixels(base64.b64decode(live._repr_mimebundle_()[0]["image/png"]))
 
 
 # --- controls to options --------------------------------------------------------------------------
@@ -322,10 +322,11 @@ def test_a_misspelled_control_is_refused(images):
 
 
 def test_shown_in_two_forms(live):
-    bundle = live._repr_mimebundle_()
+    bundle, metadata = live._repr_mimebundle_()
     assert sorted(bundle) == [checks.WIDGET, "image/png", "text/plain"]
     assert bundle[checks.WIDGET]["model_id"] == live.widget.model_id
     assert base64.b64decode(bundle["image/png"]) == live.widget.children[1].value
+    assert metadata["image/png"]["alt"].startswith("One tile before and after a transform. Image")
     assert bundle["text/plain"] == repr(live.figure)  # outside a kernel nothing describes it
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable
 
+import figures
 import matplotlib as mpl
 import nbformat
 import numpy as np
@@ -222,3 +223,56 @@ def test_in_a_kernel(monkeypatch):
         "(<Figure size 200x100 with 1 Axes>, 1)",
     ]
     assert ["image/png" in output.data for output in shown] == [False, True, True, False]
+
+
+# --- the alternative text -------------------------------------------------------------------------
+
+
+def test_alternative_of_images():
+    figure = Figure()
+    for axes, title in zip(figure.subplots(2, 2).flat, ("forest", "water", "", ""), strict=True):
+        axes.imshow(np.zeros((2, 2)))
+        axes.set(title=title, ylabel="" if title else "relief")
+    figure.suptitle("Imagery above,\nrelief below.")
+    expected = "Imagery above, relief below. 4 images: forest, water, relief."
+    assert figures.alternative(figure) == expected
+
+
+def test_alternative_of_charts():
+    figure = Figure()
+    left, right, hidden = figure.subplots(1, 3)
+    left.plot([1, 2], label="train")
+    left.set(title="loss", xlabel="epoch", ylabel="nats")
+    left.legend()
+    right.bar([0, 1], [2, 3])
+    right.set(ylabel="times as fast")
+    hidden.set_visible(False)
+    expected = "loss: lines of nats over epoch: train; bars of times as fast."
+    assert figures.alternative(figure) == expected
+
+
+def test_alternative_of_a_diagram_and_of_small_charts():
+    figure = Figure()
+    axes = figure.subplots(1, 2)
+    axes[0].axis("off")
+    for word in ("generator", "", "dataset"):
+        axes[0].text(0, 0, word)
+    axes[1].plot([1, 2])  # says nothing of itself
+    assert figures.alternative(figure) == "a diagram with the words generator, dataset."
+
+
+def test_a_label_of_its_own_is_the_alternative():
+    figure = Figure()
+    figure.subplots().set_title("loss")
+    figure.set_label("What to see")
+    assert figures.alternative(figure) == "What to see."
+
+
+def test_alternative_leaves_out_a_scale_of_colours_and_is_not_too_long():
+    figure = Figure()
+    axes = figure.subplots()
+    figure.colorbar(axes.imshow(np.zeros((2, 2))))
+    assert figures.alternative(figure) == "one image."
+    axes.set_title("x" * 1000)
+    assert len(figures.alternative(figure)) == figures.ALTERNATIVE
+    assert figures.alternative(figure).endswith("x…")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from helpers import messages
 from helpers.messages import essence, shown
 
 
@@ -73,6 +74,13 @@ def test_the_native_log_of_the_error_is_left_out_and_all_else_passes(capfd):
         os.write(2, b"W0000 00:00:1.5    7 some.cc:1] a warning without an error\n")
     err = capfd.readouterr().err
     assert err == "mine\nW0000 00:00:1.5    7 some.cc:1] a warning without an error\n"
+
+
+def test_that_a_generator_is_not_optimized_is_no_news(capfd):
+    native = "W0000 00:00:1.5    7 dataset.cc:997] "
+    with shown():
+        os.write(2, f"{native}{messages._UNOPTIMIZED} because\n{native}disk full\n".encode())
+    assert capfd.readouterr().err == f"{native}disk full\n"
 
 
 def test_only_the_advice_on_retracing_is_left_out_of_the_log(caplog):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import subprocess
 import sys
@@ -10,7 +11,9 @@ from pathlib import Path
 
 import lesson_kernels
 import nbformat
+import notebook_checks as checks
 import pytest
+from jupyter_client.manager import start_new_kernel
 from lesson_kernels import is_startup_notice
 from nbclient import NotebookClient
 
@@ -265,6 +268,59 @@ def test_a_kernel_that_was_not_prepared_runs_the_same_code(package, monkeypatch)
     (cell,) = run_cells("import tensorflow, time; time.sleep(0.5); print('imported')")
     assert printed(cell) == "imported\n"
     assert printed(cell, "stderr") == NOTICES[0] + "\n"
+
+
+ERRORS = {
+    "raise ValueError('no such tile\\nr00_c00')": ["ValueError: no such tile", "r00_c00"],
+    "raise ValueError('x\\n' * 20)": ["ValueError: x", *["x"] * 11, "…"],
+    "raise KeyError": ["KeyError: "],
+}
+
+
+@pytest.mark.parametrize("code", ERRORS)
+@pytest.mark.parametrize("tags", [["raises-exception"], ["starter"], None])
+def test_an_error_that_a_lesson_expects_is_shown_as_it_is_stored(code, tags, kernel):
+    """JupyterLab sends a cell's tags too; an error that nobody expects keeps its trace."""
+    metadata = {} if tags is None else {"tags": tags}
+    content = {"code": code, "silent": False, "allow_stdin": False, "stop_on_error": False}
+    message = kernel.session.msg("execute_request", content, metadata=metadata)
+    kernel.shell_channel.send(message)
+    reply = kernel.get_shell_msg(timeout=60)["content"]
+    assert reply["status"] == "error"
+    shown = kernel.get_iopub_msg(timeout=60)
+    while shown["msg_type"] != "error":
+        shown = kernel.get_iopub_msg(timeout=60)
+    traceback = shown["content"]["traceback"]
+    if tags == ["raises-exception"]:
+        assert traceback == ERRORS[code]
+    else:
+        assert "Traceback (most recent call last)" in traceback[1]
+    assert reply["evalue"] == shown["content"]["evalue"]
+
+
+@pytest.fixture(scope="module")
+def kernel():
+    """Start a kernel as `make lab` does, and return its client."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("PYTEST_CURRENT_TEST", "PYTHONSTARTUP", lesson_kernels.OWN):
+            patch.delenv(name, raising=False)
+        lesson_kernels.prepare(os.environ, keep_own=False)
+        manager, client = start_new_kernel()
+    yield client
+    client.stop_channels()
+    manager.shutdown_kernel(now=True)
+
+
+def test_a_kernel_names_no_version(kernel):
+    info = kernel.kernel_info(reply=True, timeout=60)["content"]["language_info"]
+    assert info == lesson_kernels.LANGUAGE
+
+
+def test_a_figure_has_an_alternative_text_and_no_notes():
+    figure = "import matplotlib.pyplot as plt; plt.plot([1, 2]); _ = plt.title('It rises')"
+    (shown,) = run_cells(figure)[0].outputs
+    assert shown.metadata == {"image/png": {"alt": "It rises: lines."}}
+    assert checks.png_notes(base64.b64decode(shown.data["image/png"])) == []
 
 
 def test_tensorflow_itself():

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import lesson_kernels
 import nbformat
 import notebook_checks as checks
 import numpy as np
@@ -94,7 +95,7 @@ def test_what_is_stored(lesson):
     assert error["evalue"].count("a line") == 20
     assert error["traceback"][0] == "ValueError: no such tile:"
     assert error["traceback"][-1] == "…"
-    assert len(error["traceback"]) == regenerate.MESSAGE_LINES + 1
+    assert len(error["traceback"]) == lesson_kernels.MESSAGE_LINES + 1
     kinds = [output["output_type"] for output in result["outputs"]]
     assert kinds == ["stream", "execute_result"]
     assert result["outputs"][1]["execution_count"] == 4

@@ -6,6 +6,7 @@ Nothing here installs anything: environments are empty ones, and pip is never ru
 import ast
 import importlib.util
 import json
+import logging
 import os
 import platform
 import re
@@ -490,6 +491,21 @@ def test_an_argument_of_the_users_takes_the_place_of_ours(lessons: Path) -> None
 def test_without_lessons_there_is_nothing_to_open(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"found no lesson in .*notebooks"):
         lab.first_lesson(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("message", "about", "news"),
+    [
+        ("Notebook %s is not trusted", "notebooks/00_first.ipynb", False),
+        ("Notebook %s is not trusted", "downloads/other.ipynb", True),
+        ("%s doesn't exist", "/home/me/notebooks/.~00_first.ipynb", False),
+        ("%s doesn't exist", "/home/me/notebooks/00_first.ipynb", True),
+        ("Kernel died: %s", "notebooks/.~00_first.ipynb", True),
+    ],
+)
+def test_messages_that_say_nothing_are_left_out(message: str, about: str, news: bool) -> None:
+    record = logging.LogRecord("server", logging.WARNING, "", 0, message, (about,), None)
+    assert lab.is_news(record) == news
 
 
 @pytest.mark.parametrize(

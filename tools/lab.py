@@ -4,6 +4,7 @@ With a screen a browser opens; without one the address is printed. Further argum
 JupyterLab; one that is given here takes the place of ours of the same name.
 """
 
+import logging
 import os
 import secrets
 import sys
@@ -12,8 +13,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 import lesson_kernels
+import zmq
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# What gives figures in JupyterLab their alternative text.
+EXTENSIONS = ROOT / "tools" / "labextensions"
 
 
 def first_lesson(root: Path) -> Path:
@@ -73,13 +78,29 @@ def arguments(root: Path, token: str, browser: bool, asked: list[str]) -> list[s
         f"--ServerApp.root_dir={root}",
         f"--LabApp.default_url=/lab/tree/{quote(first_lesson(root).as_posix())}",
         "--Application.log_level=WARN",
+        f"--LabApp.extra_labextensions_path={EXTENSIONS}",
+        # No longer than the interval between pings, else the server warns of its own setting.
+        "--ServerApp.tornado_settings={'ws_ping_timeout': 30_000}",
     ]
+    if zmq.has("curve"):
+        ours.append("--KernelManager.transport_encryption=auto")  # without it each kernel warns
     if not browser:
         ours.append("--no-browser")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         ours.append("--allow-root")  # a bare container has no other user
     names = {argument.partition("=")[0] for argument in asked}
     return [argument for argument in ours if argument.partition("=")[0] not in names] + asked
+
+
+def is_news(record: logging.LogRecord) -> bool:
+    """Tell whether a message of the server's says anything.
+
+    No lesson is trusted before a reader has run it: its outputs are shown, without their scripts.
+    And a file that is listed while it is being saved has a second name for a moment.
+    """
+    untrusted = record.msg == "Notebook %s is not trusted" and "notebooks/" in str(record.args)
+    saving = record.msg == "%s doesn't exist" and "/.~" in str(record.args)
+    return not (untrusted or saving)
 
 
 def main() -> int:
@@ -95,6 +116,7 @@ def main() -> int:
         print(f"lab: {error}", file=sys.stderr)
         return 1
     server = LabApp.initialize_server(argv=given)
+    server.log.addFilter(is_news)
     # Asked of the server, since it takes the next port where the wanted one is in use.
     address = f"http://{server.ip}:{server.port}{server.default_url}"
     address += f"?token={server.identity_provider.token}"

@@ -1,8 +1,12 @@
-"""How a kernel that runs lessons starts: quiet, and with figures that say in words what they show.
+"""How a kernel that runs lessons starts: quiet, and showing what is stored.
 
 `make lab`, `make notebooks` and the tests call `prepare`; every kernel that is started after it
 runs `tools/startup.py` before its first cell, and that calls `begin`. A kernel that starts without
 runs the same lessons; it shows TensorFlow's start-up notices too, and figures without the words.
+
+What a reader saves after running a lesson differs from what is stored only where its outputs do:
+the kernel names no version, figures carry no notes, and an error that a lesson expects is shown as
+it is stored, by its message.
 
 TensorFlow prints a dozen lines at start-up, from C++, straight to file descriptor 2: which
 instructions the processor has, that there is no GPU, that oneDNN is on. No setting hides all of
@@ -30,6 +34,18 @@ STARTUP = str(ROOT / "tools" / "startup.py")
 
 # IPython runs the file that PYTHONSTARTUP names. The reader's own waits here.
 OWN = "LESSONS_OWN_PYTHONSTARTUP"
+
+# What a lesson stores of its language: nothing that differs between machines.
+LANGUAGE = {
+    "file_extension": ".py",
+    "mimetype": "text/x-python",
+    "name": "python",
+    "pygments_lexer": "ipython3",
+}
+
+# The tag of a cell that should raise, and so many lines of the error's message are shown.
+RAISES = "raises-exception"
+MESSAGE_LINES = 12
 
 # Messages that come at every start, and tell a reader nothing that can be acted upon: their source
 # and how they begin.
@@ -75,6 +91,7 @@ def begin() -> None:
     shell = ipython.get_ipython() if ipython is not None else None
     if shell is not None:
         describe_figures(shell)
+        show_what_is_stored(shell)
     own = Path(os.environ.get(OWN, ""))
     if own.is_file():
         exec(compile(own.read_bytes(), str(own), "exec"), vars(sys.modules["__main__"]))
@@ -162,26 +179,79 @@ def describe_figures(shell: Any) -> None:
 
     Under IPython a displayed figure comes as an image and as a text. The text is ordinarily
     ``<Figure size 640x480 with 1 Axes>``; now it is what `fingerprint` in tests/figures.py says.
+    The image's metadata get what `alternative` there says, ``{"alt": …}``: static pages take it for
+    the alternative text, and so does JupyterLab with the extension in tools/labextensions.
 
     Parameters
     ----------
     shell : IPython.core.interactiveshell.InteractiveShell
     """
-    from IPython.core.formatters import PlainTextFormatter
+    from IPython.core.formatters import PlainTextFormatter, PNGFormatter
 
-    class Described(PlainTextFormatter):  # type: ignore[misc]
+    def is_figure(obj: Any) -> bool:
+        figure = sys.modules.get("matplotlib.figure")
+        return figure is not None and isinstance(obj, figure.Figure)
+
+    class Fingerprints(PlainTextFormatter):  # type: ignore[misc]
         """Describes a figure; shows all else as text, as ever."""
 
         def __call__(self, obj: Any) -> Any:
-            figure = sys.modules.get("matplotlib.figure")
-            if figure is not None and isinstance(obj, figure.Figure):
-                return _load("tests/figures.py").fingerprint(obj)
-            return super().__call__(obj)
+            described = is_figure(obj)
+            return (
+                _load("tests/figures.py").fingerprint(obj) if described else super().__call__(obj)
+            )
 
-    # Not an entry in the formatter's table: matplotlib's inline backend, whenever it is set up,
-    # empties that table of figures.
+    class Alternatives(PNGFormatter):  # type: ignore[misc]
+        """Adds an alternative text to a figure's image; shows all else as ever."""
+
+        def __call__(self, obj: Any) -> Any:
+            shown = super().__call__(obj)
+            if not is_figure(obj) or not shown:
+                return shown
+            image, metadata = shown if isinstance(shown, tuple) else (shown, {})
+            return image, {"alt": _load("tests/figures.py").alternative(obj)} | (metadata or {})
+
+    # Not entries in the formatters' tables: matplotlib's inline backend, whenever it is set up,
+    # empties those tables of figures.
     formatter = shell.display_formatter
-    formatter.formatters["text/plain"] = Described(parent=formatter)
+    formatter.formatters["text/plain"] = Fingerprints(parent=formatter)
+    formatter.formatters["image/png"] = Alternatives(parent=formatter)
+
+
+def show_what_is_stored(shell: Any) -> None:
+    """Let an IPython shell show figures, errors and its language as lessons store them.
+
+    Parameters
+    ----------
+    shell : IPython.core.interactiveshell.InteractiveShell
+    """
+    kernel = getattr(shell, "kernel", None)
+    if kernel is not None:
+        kernel.language_info = LANGUAGE
+    kwargs = {"bbox_inches": "tight", "metadata": {"Software": None}}
+    shell.config.InlineBackend.setdefault("print_figure_kwargs", kwargs)
+    shell.set_custom_exc((Exception,), _show_error)
+
+
+def _show_error(shell: Any, kind: type, error: BaseException, trace: Any, tb_offset: Any) -> None:
+    """Show an error: of a cell that should raise its message, of any other all that there is."""
+    cell = shell.get_parent().get("metadata", {}) if hasattr(shell, "get_parent") else {}
+    if RAISES in cell.get("tags", ()):
+        shell._showtraceback(kind, error, short_traceback(kind.__name__, str(error)))
+    else:
+        shell.showtraceback((kind, error, trace), running_compiled_code=True)
+
+
+def short_traceback(name: str, message: str) -> list[str]:
+    r"""Return what readers see of an expected error: its message, no colours, frames and paths.
+
+    Examples
+    --------
+    >>> short_traceback("ValueError", "no such tile:\nr00_c00")
+    ['ValueError: no such tile:', 'r00_c00']
+    """
+    lines = f"{name}: {message}".splitlines()
+    return lines if len(lines) <= MESSAGE_LINES else [*lines[:MESSAGE_LINES], "…"]
 
 
 def _load(path: str) -> Any:

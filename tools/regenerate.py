@@ -43,17 +43,9 @@ from helpers.messages import NATIVE  # noqa: E402
 # Seconds that one cell may take.
 TIMEOUT = 300
 
-# So many lines of an error's message are shown; all of it is stored beside.
-MESSAGE_LINES = 12
-
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
-    "language_info": {
-        "file_extension": ".py",
-        "mimetype": "text/x-python",
-        "name": "python",
-        "pygments_lexer": "ipython3",
-    },
+    "language_info": lesson_kernels.LANGUAGE,
 }
 
 # A native message may go on for any number of lines (a Python traceback among them), up to a
@@ -170,7 +162,7 @@ def tidy_outputs(cell: nbformat.NotebookNode, count: int) -> None:
                 outputs[-1].text += output.text
                 continue
         elif output.output_type == "error":
-            output.traceback = short_traceback(output)
+            output.traceback = lesson_kernels.short_traceback(output.ename, output.evalue)
         else:
             tidy_data(output, count)
         outputs.append(output)
@@ -182,12 +174,6 @@ def tidy_outputs(cell: nbformat.NotebookNode, count: int) -> None:
     raised = any(output.output_type == "error" for output in outputs)
     if checks.RAISES in checks.tags_of(cell) and not raised:
         raise LessonError(f"tagged {checks.RAISES!r}, but nothing was raised")
-
-
-def short_traceback(error: nbformat.NotebookNode) -> list[str]:
-    """Return what readers see of a stored error: its message, without colours, frames and paths."""
-    lines = f"{error.ename}: {error.evalue}".splitlines()
-    return lines if len(lines) <= MESSAGE_LINES else [*lines[:MESSAGE_LINES], "…"]
 
 
 def tidy_data(output: nbformat.NotebookNode, count: int) -> None:
