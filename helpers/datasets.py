@@ -109,7 +109,7 @@ def from_batches(
         for batch in iterator:
             count += 1
             # tf.data stops asking at the declared length. Look past the last batch before
-            # handing it over, or a generator that is too long would be cut without a word.
+            # yielding it, or a generator that is too long would be cut without a word.
             if count == length and next(iterator, None) is not None:
                 raise BatchError(f"length: expected {length} batches in an epoch, found more")
             yield conform(batch, signature)

@@ -1,4 +1,4 @@
-"""What a stored lesson must be, and whether a picture drawn now is the picture stored.
+"""What a stored lesson must be, and whether an image drawn now is the image stored.
 
 Pure functions on notebooks (as parsed JSON) and PNG files; nothing here runs a cell.
 `conftest.py` wires them to pytest and nbval, `tools/regenerate.py` stores lessons that pass them.
@@ -205,7 +205,7 @@ def _file_problems(notebook: dict[str, Any], size: int) -> Iterator[str]:
     if version != "4.5":
         yield f"notebook format {version}, expected 4.5: {REMEDY}"
     if size > MAX_BYTES:
-        yield f"{size:,} bytes, expected at most {MAX_BYTES:,}: draw fewer or smaller pictures"
+        yield f"{size:,} bytes, expected at most {MAX_BYTES:,}: draw fewer or smaller images"
     metadata = notebook.get("metadata", {})
     for key in sorted(metadata.keys() - NOTEBOOK_METADATA):
         yield f"metadata {key!r} is left behind by a program: {REMEDY}"
@@ -285,7 +285,7 @@ def _output_problems(cell: Cell) -> Iterator[str]:
         for kind in sorted(output.get("data", {}).keys() & set(_UNCOMPARED)):
             remedy = REMEDY if kind == WIDGET else "show text or image/png"
             yield f"stored with {kind}, which is not compared: {remedy}"
-        yield from _picture_problems(output.get("data", {}))
+        yield from _image_problems(output.get("data", {}))
         if "image/png" in output.get("data", {}) and not alternative_of(output):
             yield f"an image without alternative text in its metadata: {REMEDY}"
         for text in output_texts(output):
@@ -295,8 +295,8 @@ def _output_problems(cell: Cell) -> Iterator[str]:
                 break
 
 
-def _picture_problems(data: dict[str, Any]) -> Iterator[str]:
-    """Check that a stored picture is a clean PNG with a fingerprint."""
+def _image_problems(data: dict[str, Any]) -> Iterator[str]:
+    """Check that a stored image is a clean PNG with a fingerprint."""
     if "image/png" not in data:
         return
     png = base64.b64decode(text_of(data["image/png"]))
@@ -306,7 +306,7 @@ def _picture_problems(data: dict[str, Any]) -> Iterator[str]:
         yield str(error)
         return
     if extra:
-        yield f"picture carries notes that differ between versions ({', '.join(extra)}): {REMEDY}"
+        yield f"image carries notes that differ between versions ({', '.join(extra)}): {REMEDY}"
     if text_of(data.get("text/plain", "")).startswith("<Figure size"):
         yield f"figure without a fingerprint: {REMEDY}"
 
@@ -334,12 +334,12 @@ def png_notes(png: bytes) -> list[str]:
 
 
 def without_notes(png: bytes) -> bytes:
-    """Return the same picture without the notes."""
+    """Return the same image without the notes."""
     kept = (chunk for name, chunk in _png_chunks(png) if name not in _PNG_NOTES)
     return _PNG_START + b"".join(kept)
 
 
-# --- pictures -------------------------------------------------------------------------------------
+# --- images -------------------------------------------------------------------------------------
 #
 # Two drawings of one figure differ by fonts, anti-aliasing and a pixel here and there. So the means
 # of small blocks are compared, each block with the nearest of its neighbours a few pixels around.
@@ -347,7 +347,7 @@ def without_notes(png: bytes) -> bytes:
 # a shift of one pixel: up to 16.2. Flipped, swapped, blank images, swapped channels: from 70 on.
 
 BLOCK = 8  # pixels
-SLACK = 3  # pixels that a part of the picture may have moved
+SLACK = 3  # pixels that a part of the image may have moved
 DRIFT = 6  # pixels by which width or height may differ: longer labels push the edges
 LIMIT = 18.0  # largest allowed difference of a block's mean, in one channel of 0 to 255
 
@@ -359,7 +359,7 @@ ELSEWHERE = 0.5
 
 @dataclass(frozen=True)
 class Difference:
-    """Where two pictures differ most.
+    """Where two images differ most.
 
     Attributes
     ----------
@@ -376,14 +376,14 @@ class Difference:
 
 def pixels(png: bytes) -> np.ndarray:
     """Decode a PNG file to (height, width, 3) uint8, transparent parts on white."""
-    with Image.open(io.BytesIO(png)) as picture:
-        shown = picture.convert("RGBA")
+    with Image.open(io.BytesIO(png)) as image:
+        shown = image.convert("RGBA")
     white = Image.new("RGBA", shown.size, "white")
     return np.asarray(Image.alpha_composite(white, shown).convert("RGB"))
 
 
-def picture_difference(stored: np.ndarray, new: np.ndarray) -> Difference:
-    """Find the block in which two pictures differ most.
+def image_difference(stored: np.ndarray, new: np.ndarray) -> Difference:
+    """Find the block in which two images differ most.
 
     Parameters
     ----------
@@ -407,23 +407,23 @@ def picture_difference(stored: np.ndarray, new: np.ndarray) -> Difference:
     )
 
 
-def _framed(picture: np.ndarray, height: int, width: int, at: tuple[int, int]) -> np.ndarray:
-    """Extend a smaller picture by its edge pixels, at the top and left or the bottom and right."""
-    rows, columns = height - picture.shape[0], width - picture.shape[1]
+def _framed(image: np.ndarray, height: int, width: int, at: tuple[int, int]) -> np.ndarray:
+    """Extend a smaller image by its edge pixels, at the top and left or the bottom and right."""
+    rows, columns = height - image.shape[0], width - image.shape[1]
     top, left = min(at[0], rows), min(at[1], columns)
-    return np.pad(picture, ((top, rows - top), (left, columns - left), (0, 0)), mode="edge")
+    return np.pad(image, ((top, rows - top), (left, columns - left), (0, 0)), mode="edge")
 
 
 def _block_difference(one: np.ndarray, other: np.ndarray) -> Difference:
-    """Compare pictures of one size, both ways: what is only in one must show too."""
+    """Compare images of one size, both ways: what is only in one must show too."""
     worst = np.maximum(_unmatched(one, other), _unmatched(other, one))
     row, column = np.unravel_index(int(worst.argmax()), worst.shape)
     return Difference(float(worst.max()), int(column) * BLOCK, int(row) * BLOCK)
 
 
-def _unmatched(picture: np.ndarray, other: np.ndarray) -> np.ndarray:
+def _unmatched(image: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Return for each block how far its mean is from the nearest one around it in the other."""
-    blocks = _means(picture)[SLACK::BLOCK, SLACK::BLOCK]
+    blocks = _means(image)[SLACK::BLOCK, SLACK::BLOCK]
     around = _means(other)
     best = np.full(blocks.shape[:2], np.inf)
     for down in range(2 * SLACK + 1):
@@ -433,19 +433,19 @@ def _unmatched(picture: np.ndarray, other: np.ndarray) -> np.ndarray:
     return best
 
 
-def _means(picture: np.ndarray) -> np.ndarray:
+def _means(image: np.ndarray) -> np.ndarray:
     """Return the means of all BLOCK x BLOCK windows, SLACK pixels beyond each edge included."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     reach = ((SLACK, SLACK + -height % BLOCK), (SLACK, SLACK + -width % BLOCK), (0, 0))
-    framed = np.pad(picture.astype(np.float64), reach, mode="edge")
+    framed = np.pad(image.astype(np.float64), reach, mode="edge")
     sums = np.pad(framed.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0), (0, 0)))
     windows = sums[BLOCK:, BLOCK:] - sums[:-BLOCK, BLOCK:]
     windows -= sums[BLOCK:, :-BLOCK] - sums[:-BLOCK, :-BLOCK]
     return np.asarray(windows / BLOCK**2)
 
 
-def picture_problem(stored: np.ndarray, new: np.ndarray) -> tuple[str, Difference | None]:
-    """Say in a few words how a new picture differs from the stored one.
+def image_problem(stored: np.ndarray, new: np.ndarray) -> tuple[str, Difference | None]:
+    """Say in a few words how a new image differs from the stored one.
 
     Returns
     -------
@@ -455,9 +455,9 @@ def picture_problem(stored: np.ndarray, new: np.ndarray) -> tuple[str, Differenc
         Where it is, if at one place.
     """
     if stored.shape != new.shape and max(abs(np.subtract(stored.shape, new.shape))) > DRIFT:
-        sizes = [f"{picture.shape[1]} x {picture.shape[0]}" for picture in (new, stored)]
+        sizes = [f"{image.shape[1]} x {image.shape[0]}" for image in (new, stored)]
         return f"is {sizes[0]} pixels, stored {sizes[1]}", None
-    difference = picture_difference(stored, new)
+    difference = image_difference(stored, new)
     if difference.amount <= LIMIT:
         return "", None
     where = f"around pixel x {difference.x}, y {difference.y}"
@@ -469,7 +469,7 @@ def picture_problem(stored: np.ndarray, new: np.ndarray) -> tuple[str, Differenc
 def loose_problem(stored: np.ndarray, new: np.ndarray) -> tuple[str, None]:
     """Say how an image of a cell with a tolerance differs by more than lines that lie elsewhere."""
     if max(abs(np.subtract(stored.shape, new.shape))) > DRIFT:
-        return picture_problem(stored, new)[0], None
+        return image_problem(stored, new)[0], None
     height, width = np.maximum(stored.shape[:2], new.shape[:2])
     pair = [_framed(image, height, width, (0, 0)) for image in (stored, new)]
     share = max(_share_elsewhere(one, other) for one, other in (pair, pair[::-1]))
@@ -486,12 +486,12 @@ def _share_elsewhere(image: np.ndarray, other: np.ndarray) -> float:
     return float((shown & (_unmatched(image, other) > LIMIT)).sum() / max(shown.sum(), 1))
 
 
-def save_pictures(
+def save_images(
     stored: np.ndarray, new: np.ndarray, difference: Difference | None, stem: Path
 ) -> str:
-    """Save the stored, the new and a difference picture beside each other; return their pattern.
+    """Save the stored, the new and a difference image beside each other; return their pattern.
 
-    The difference picture is white where both agree; a frame marks the worst block.
+    The difference image is white where both agree; a frame marks the worst block.
     """
     stem.parent.mkdir(parents=True, exist_ok=True)
     height, width = np.maximum(stored.shape[:2], new.shape[:2])
@@ -511,7 +511,7 @@ def save_pictures(
 # --- outputs of a cell that has just run ----------------------------------------------------------
 
 
-def pictures(outputs: Sequence[dict[str, Any]]) -> list[bytes]:
+def images(outputs: Sequence[dict[str, Any]]) -> list[bytes]:
     """Return the PNG files among outputs, in order."""
     shown = (output.get("data", {}).get("image/png") for output in outputs)
     return [base64.b64decode(text_of(png)) for png in shown if png is not None]
@@ -539,16 +539,16 @@ def figure_problems(
     list of str
         A line for each figure that differs; empty if none does.
     """
-    before, now = pictures(stored), pictures(new)
+    before, now = images(stored), images(new)
     if len(before) != len(now):
         return [f"{len(now)} figures, stored {len(before)}"]
     problems = []
     for number, pair in enumerate(zip(before, now, strict=True), start=1):
         old, drawn = map(pixels, pair)
-        compare = picture_problem if percent is None else loose_problem
+        compare = image_problem if percent is None else loose_problem
         problem, where = compare(old, drawn)
         if problem:
-            saved = save_pictures(old, drawn, where, stem.with_name(f"{stem.name}-figure-{number}"))
+            saved = save_images(old, drawn, where, stem.with_name(f"{stem.name}-figure-{number}"))
             problems.append(f"figure {number} of {len(now)} {problem}; see {saved}")
     return problems
 

@@ -24,8 +24,8 @@ ONES = np.ones(N, "float32")
 LOSSES = {"land_cover": "categorical_crossentropy", "composition": "mse"}
 
 
-def pixel(picture):
-    return keras.layers.GlobalAveragePooling2D()(picture)
+def pixel(image):
+    return keras.layers.GlobalAveragePooling2D()(image)
 
 
 def two_by_two(named=True, activation="softmax", **compile_options):
@@ -49,10 +49,10 @@ def one_by_one(units=3, activation="softmax", loss="categorical_crossentropy", *
     return model
 
 
-def two_pictures(structure):
-    pictures = {name: keras.Input((8, 8, 3), name=name) for name in ("relief", "imagery")}
-    joined = keras.layers.Concatenate()([pixel(picture) for picture in pictures.values()])
-    model = keras.Model(structure(pictures), keras.layers.Dense(3, "softmax")(joined))
+def two_images(structure):
+    images = {name: keras.Input((8, 8, 3), name=name) for name in ("relief", "imagery")}
+    joined = keras.layers.Concatenate()([pixel(image) for image in images.values()])
+    model = keras.Model(structure(images), keras.layers.Dense(3, "softmax")(joined))
     model.compile(loss="categorical_crossentropy")
     return model
 
@@ -146,7 +146,7 @@ BROKEN = {
     "missing input": lambda: (
         sliced({"imagery": IMAGERY}, Y), two_by_two(), {},
         "error: inputs['site']: expected keys ['imagery', 'site'], found missing; add the key"),
-    "misspelt input": lambda: (
+    "misspelled input": lambda: (
         sliced({"imagery": IMAGERY, "sites": SITE}, Y), two_by_two(), {},
         "error: inputs['sites']: expected 'site', found no input of that name; rename"),
     "extra input": lambda: (
@@ -155,7 +155,7 @@ BROKEN = {
     "missing target": lambda: (
         sliced(X, {"land_cover": LAND_COVER}), two_by_two(), {},
         "error: targets['composition']: expected keys ['composition', 'land_cover'], found miss"),
-    "misspelt target": lambda: (
+    "misspelled target": lambda: (
         sliced(X, {"land_cover": LAND_COVER, "compositions": COMPOSITION}), two_by_two(), {},
         "error: targets['compositions']: expected 'composition', found no output of that name"),
     "extra target": lambda: (
@@ -228,7 +228,7 @@ BROKEN = {
         sliced((IMAGERY, SITE), Y), two_by_two(), {},
         "warning: inputs: expected a dict with keys ['imagery', 'site'], found a tuple, matched"),
     "tuple into unsorted keys": lambda: (
-        sliced((IMAGERY, IMAGERY), LAND_COVER), two_pictures(dict), {},
+        sliced((IMAGERY, IMAGERY), LAND_COVER), two_images(dict), {},
         "error: inputs: expected a dict with keys ['imagery', 'relief'], found a tuple, matched"),
     "tuple of targets": lambda: (
         sliced(X, (COMPOSITION, LAND_COVER)), two_by_two(), {},
@@ -287,7 +287,7 @@ BROKEN = {
         sliced(SITE, changed(COMPOSITION, (9, 1), np.inf)), one_by_one(2, "linear", "mse"), {},
         "error: targets: expected finite numbers, found 1 infinite values in the second batch"),
     "scales": lambda: (
-        sliced({"relief": IMAGERY * 255, "imagery": IMAGERY}, LAND_COVER), two_pictures(dict), {},
+        sliced({"relief": IMAGERY * 255, "imagery": IMAGERY}, LAND_COVER), two_images(dict), {},
         "warning: inputs['relief']: expected one scale for all images; inputs['imagery'] has"),
     "black": lambda: (
         sliced({**X, "imagery": 0 * IMAGERY}, Y), two_by_two(), {},
@@ -319,7 +319,7 @@ BROKEN = {
     "list of losses, sorted keys": lambda: (
         sliced(X, Y), two_by_two(loss=["mse", "mae"]), {},
         "error: loss: expected ['composition', 'land_cover'], found a list, matched to the outp"),
-    "loss weight misspelt": lambda: (
+    "loss weight misspelled": lambda: (
         sliced(X, Y), two_by_two(loss_weights={"land_cover": 1.0, "mixture": 5.0}), {},
         "error: loss_weights['mixture']: expected one of the outputs ['land_cover', 'composition']"
         ", found a name that is no output, matched by sorted position in silence"),
@@ -393,7 +393,7 @@ BROKEN = {
     "shuffled validation": lambda: (
         sliced(SITE, LAND_COVER), one_by_one(),
         {"validation_data": sliced(SITE, LAND_COVER).shuffle(4)},
-        "warning: validation_data: expected one order, found shuffled anew each epoch"),
+        "warning: validation_data: expected one order, found shuffled again each epoch"),
     "other validation": lambda: (
         sliced(X, Y), two_by_two(), {"validation_data": sliced({"imagery": IMAGERY}, Y)},
         "error: validation inputs['site']: expected keys ['imagery', 'site'], found missing"),
@@ -547,7 +547,7 @@ BROKEN = {
     "texts for words": lambda: (
         sliced(np.array(["a"] * N), LAND_COVER), embedding(None), {},
         "error: inputs: expected int32, found string; decode or look up the strings first"),
-    "loss misspelt": lambda: (
+    "loss misspelled": lambda: (
         sliced(SITE, LAND_COVER), one_by_one(loss="categorical_crosentropy"), {},
         "error: loss: expected the name of a loss, found 'categorical_crosentropy'"),
     "PyDataset without length": lambda: (
@@ -604,9 +604,9 @@ BROKEN = {
     "channels first": lambda: (
         sliced(IMAGERY.transpose(0, 3, 1, 2), MASK), mask_model(), {},
         "the channels come first: np.moveaxis(…, 1, -1)"),
-    "grey pictures": lambda: (
+    "grey images": lambda: (
         sliced(IMAGERY[..., :1], MASK), mask_model(), {}, "read 1 channel with color_mode="),
-    "whole numbers wanted": lambda: (
+    "integers wanted": lambda: (
         sliced(SITE, LAND_COVER), embedding(), {},
         "error: inputs: expected int32, found float32, cut to integers"),
 }  # fmt: skip
@@ -640,7 +640,7 @@ def test_broken_pipeline_is_found(name):
 
 # It fails in Keras, as the check says.
 SHOUT = [
-    "missing input", "misspelt target", "extra target", "four parts", "inputs side by side",
+    "missing input", "misspelled target", "extra target", "four parts", "inputs side by side",
     "target as weights, by shape", "list", "one-hot, sparse loss", "labels out of range",
     "not batched", "weights, partial", "loss of no output", "loss weight missing", "class_weight",
     "dict for one output", "list of one metric", "too few batches", "unknown shapes", "zip",
@@ -651,7 +651,7 @@ SHOUT = [
     "list of numbers", "list of samples", "list of datasets", "windows", "table with texts",
     "words beyond the vocabulary", "texts for numbers", "numbers, divergence", "list of batches",
     "subclassed, one-hot and sparse", "subclassed, numbers and one-hot", "iterator of a dataset",
-    "channels first", "grey pictures",
+    "channels first", "grey images",
 ]  # fmt: skip
 
 
@@ -706,8 +706,8 @@ def sparse_model():
 
 
 def aligned(shuffle=True):
-    def assemble(pictures, rows):
-        return {"imagery": pictures["imagery"], "site": SITE[rows]}, {
+    def assemble(images, rows):
+        return {"imagery": images["imagery"], "site": SITE[rows]}, {
             name: values[rows] for name, values in Y.items()
         }
 
@@ -715,9 +715,9 @@ def aligned(shuffle=True):
 
 
 def mask_model():
-    picture = keras.Input((8, 8, 3))
+    image = keras.Input((8, 8, 3))
     return compiled(
-        keras.Model(picture, keras.layers.Conv2D(3, 1, activation="softmax")(picture)),
+        keras.Model(image, keras.layers.Conv2D(3, 1, activation="softmax")(image)),
         "sparse_categorical_crossentropy",
     )
 
@@ -793,7 +793,7 @@ CORRECT = {
         tf.data.Dataset.from_generator(endless, output_signature=SPEC).take(2)
         .apply(tf.data.experimental.assert_cardinality(2)), one_by_one(), {"epochs": 2}),
     "outer list, by number": lambda: (Numbered([SITE, LAND_COVER]), one_by_one(), {}),
-    "whole floats for a signature of whole numbers": lambda: (
+    "whole floats for a signature of integers": lambda: (
         yielded((SITE, LABELS.astype("float32")), spec=(SPEC[0], tf.TensorSpec((None,), tf.int32))),
         one_by_one(loss=SPARSE), {}),
     "texts": lambda: (sliced(np.array(["a", "b"] * 8), LABELS % 2), texts(), {}),
@@ -1055,8 +1055,8 @@ def by_hand():
 
     def batches():
         for _ in range(len(shared)):
-            pictures, rows = next(shared)
-            yield pictures, LAND_COVER[rows]
+            images, rows = next(shared)
+            yield images, LAND_COVER[rows]
 
     spec = (tf.TensorSpec((None, 8, 8, 3)), tf.TensorSpec((None, 3)))
     dataset = tf.data.Dataset.from_generator(batches, output_signature=spec)
@@ -1148,7 +1148,7 @@ def test_the_model_is_left_alone():
 
 
 def test_strict_raises_with_the_whole_report():
-    dataset, model, options, _ = BROKEN["misspelt input"]()
+    dataset, model, options, _ = BROKEN["misspelled input"]()
     report = check(dataset, model, **options)
     with pytest.raises(ContractError) as caught:
         check(dataset, model, strict=True, **options)

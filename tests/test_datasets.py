@@ -90,7 +90,7 @@ def test_lists_become_tuples_everywhere():
 
 
 def test_named_tuples_keep_their_type():
-    Sample = namedtuple("Sample", "picture label")
+    Sample = namedtuple("Sample", "image label")
     element = next(iter(from_batches(once(Sample(FLOATS, [FLOATS])), length=1)))
     assert isinstance(element, Sample)
     assert isinstance(element.label, tuple)
@@ -162,7 +162,7 @@ def test_a_batch_that_does_not_fit_is_refused_with_its_path(batch, signature, me
     assert "\n" not in str(caught.value)
 
 
-def test_whole_numbers_that_fit_are_converted():
+def test_integers_that_fit_are_converted():
     for value, wanted in [
         (np.array([0, 255]), tf.uint8),
         (np.array([True, False]), tf.float32),

@@ -1,11 +1,15 @@
 """Each diagram is the one that the script plots, and can be read without seeing it."""
 
 import itertools
+import json
+import re
 from pathlib import Path
 
 import diagrams
 import notebook_checks as checks
 import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -22,10 +26,23 @@ def test_every_image_is_one_of_the_script(written: list[Path]) -> None:
 def test_the_image_is_what_the_script_plots(written: list[Path], name: str) -> None:
     (new,) = (path for path in written if path.name == name)
     stored = diagrams.FOLDER / name
-    problem, _ = checks.picture_problem(*(checks.pixels(p.read_bytes()) for p in (stored, new)))
+    problem, _ = checks.image_problem(*(checks.pixels(p.read_bytes()) for p in (stored, new)))
     assert not problem, f"{name} {problem}: run `python tools/diagrams.py`"
     assert stored.stat().st_size < 60_000
     assert checks.png_notes(stored.read_bytes()) == []
+
+
+@pytest.mark.parametrize("path", ROOT.glob("notebooks/*.ipynb"), ids=lambda path: path.name)
+def test_a_lesson_says_what_its_diagrams_show(path: Path) -> None:
+    """In the words of the script, and nowhere in a language that only some viewers draw."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    text = "\n".join(checks.text_of(c["source"]) for c in cells if c["cell_type"] == "markdown")
+    shown = re.findall(r"!\[(.*)\]\(images/([\w.]+)\)", text)
+    assert {name: said for said, name in shown} == {
+        name: diagrams.ALTERNATIVES[name] for _, name in shown
+    }
+    assert text.count("images/") == len(shown)
+    assert "```mermaid" not in text
 
 
 def test_the_alternative_text_says_how_long_each_schedule_is() -> None:

@@ -195,7 +195,7 @@ def test_text_says_which_options_and_which_transform(live):
 
 
 def places(side: int) -> np.ndarray:
-    """Return a picture that tells of each pixel where it came from: its row, its column, 0–255."""
+    """Return an image that tells of each pixel where it came from: its row, its column, 0–255."""
     down, across = (np.mgrid[:side, :side] + 0.5) / side * 255
     return np.stack([down, across, np.zeros_like(down)], axis=-1).astype(np.uint8)
 
@@ -421,38 +421,38 @@ def test_run_by_pytest(results, name):
 
 browser_path, lab, page = jupyterlab.browser_path, jupyterlab.lab, jupyterlab.page
 
-# The picture beside the sliders, once the browser has decoded it.
-PICTURE = jupyterlab.OPEN + ".jp-OutputArea-output img"
+# The image beside the sliders, once the browser has decoded it.
+IMAGE = jupyterlab.OPEN + ".jp-OutputArea-output img"
 CONTROLS = ".jp-OutputArea-output .widget-vbox"
 SCREEN = {"width": 1366, "height": 768}  # a small laptop's
 READOUT = jupyterlab.OPEN + ".widget-slider:has-text('rotation_range') .widget-readout"
 
 
-def picture_shown(page: Page) -> np.ndarray:
-    """Return the one picture as the screen shows it."""
-    assert page.locator(PICTURE).count() == 1
-    with Image.open(io.BytesIO(page.locator(PICTURE).screenshot())) as shown:
+def image_shown(page: Page) -> np.ndarray:
+    """Return the one image as the screen shows it."""
+    assert page.locator(IMAGE).count() == 1
+    with Image.open(io.BytesIO(page.locator(IMAGE).screenshot())) as shown:
         return np.asarray(shown.convert("RGB")).astype(int)
 
 
 @pytest.mark.browser
 def test_a_reader_moves_a_slider(lesson, lab, page):
-    """The stored picture, then the sliders in its place; a slider that moves redraws it."""
+    """The stored image, then the sliders in its place; a slider that moves redraws it."""
     name = jupyterlab.LESSONS[0]
     (lab.place / "notebooks" / "explorer.ipynb").write_bytes(lesson.read_bytes())
     try:
         page.set_viewport_size(SCREEN)
         page.goto(lab.address.replace(name, "explorer.ipynb"), timeout=60_000)
-        page.locator(PICTURE).wait_for()
-        stored = picture_shown(page)
+        page.locator(IMAGE).wait_for()
+        stored = image_shown(page)
         assert page.locator(READOUT).count() == 0
         jupyterlab.run_all(page)
         page.locator(READOUT).wait_for()
         assert page.get_by_text("Error displaying widget").count() == 0
-        first = picture_shown(page)
+        first = image_shown(page)
         assert first.shape == stored.shape
         controls, figure = (
-            page.locator(place).bounding_box() for place in (jupyterlab.OPEN + CONTROLS, PICTURE)
+            page.locator(place).bounding_box() for place in (jupyterlab.OPEN + CONTROLS, IMAGE)
         )
         assert controls["x"] + controls["width"] <= figure["x"]  # beside, not below
         assert figure["x"] + figure["width"] <= SCREEN["width"]
@@ -464,14 +464,14 @@ def test_a_reader_moves_a_slider(lesson, lab, page):
         readout.press("Enter")
         for _ in range(100):
             page.wait_for_timeout(100)
-            moved = picture_shown(page)
+            moved = image_shown(page)
             if np.abs(moved - first).max() > 60:
                 break
         assert (np.abs(moved - first).max(axis=2) > 60).sum() > 2000
         assert moved.shape == first.shape
     except (Error, AssertionError, pytest.fail.Exception) as error:
-        picture = ROOT / "test_output" / "explorer.png"
-        picture.parent.mkdir(exist_ok=True)
-        page.screenshot(path=picture, full_page=True)
-        error.add_note(f"what the browser showed: {picture}")
+        image = ROOT / "test_output" / "explorer.png"
+        image.parent.mkdir(exist_ok=True)
+        page.screenshot(path=image, full_page=True)
+        error.add_note(f"what the browser showed: {image}")
         raise

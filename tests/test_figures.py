@@ -147,7 +147,7 @@ def test_missing_values():
     assert "y 1 nan 3" in fingerprint(figure)
 
 
-def test_masked_and_whole_number_images():
+def test_masked_and_integer_images():
     cover = np.repeat(np.arange(4), 16).reshape(8, 8)
     figure = Figure()
     left, right = figure.subplots(1, 2)

@@ -138,6 +138,9 @@ def lab(browser_path: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     shutil.copytree(
         ROOT / "notebooks", place / "notebooks", ignore=shutil.ignore_patterns("__pycache__")
     )
+    (place / "benchmark").mkdir()
+    for measured in (ROOT / "benchmark").glob("*.csv"):  # what the last lesson plots
+        shutil.copy(measured, place / "benchmark")
     # All cells in the page at once, whatever has been scrolled to, so that all can be counted.
     settings = place / "config" / "labconfig" / "default_setting_overrides.json"
     settings.parent.mkdir(parents=True)

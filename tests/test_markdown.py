@@ -104,6 +104,12 @@ def test_what_helpers_say_of_lessons_is_there(path):
     assert dead == []
 
 
+@pytest.mark.parametrize("name", documents())
+def test_every_image_says_what_it_shows(name):
+    text = FENCED.sub("", markdown_of(name))
+    assert re.findall(r"!\[\s*\]\([^)]*\)|<img(?![^>]*\salt=[\"'][^\"'])[^>]*>", text) == []
+
+
 LESSON, FILE = "notebooks/00_meet_the_data.ipynb", "CONTRIBUTING.md"
 
 

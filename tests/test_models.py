@@ -48,8 +48,8 @@ def test_a_model_is_built_as_its_docstrings_say():
     relu, softmax, sigmoid = (
         getattr(keras.activations, name) for name in ("relu", "softmax", "sigmoid")
     )
-    picture = [("Conv2D", relu), ("MaxPooling2D", None)] * 2 + [("GlobalAveragePooling2D", None)]
-    inputs = [("InputLayer", None), ("InputLayer", None), *picture, ("Dense", relu)]
+    image = [("Conv2D", relu), ("MaxPooling2D", None)] * 2 + [("GlobalAveragePooling2D", None)]
+    inputs = [("InputLayer", None), ("InputLayer", None), *image, ("Dense", relu)]
     heads = [("Dense", softmax), ("Dense", sigmoid)]
     expected = [*inputs, ("Concatenate", None), ("Dense", relu), *heads]
     assert sorted(found, key=str) == sorted(expected, key=str)

@@ -30,11 +30,11 @@ ROOT = Path(__file__).resolve().parents[1]
 Notebook = dict[str, Any]
 
 
-# --- pictures -------------------------------------------------------------------------------------
+# --- images -------------------------------------------------------------------------------------
 
 
 def tile(seed: int) -> np.ndarray:
-    """Return a smooth picture, (64, 64, 3) between 0 and 1."""
+    """Return a smooth image, (64, 64, 3) between 0 and 1."""
     corners = np.random.default_rng(seed).random((2, 2, 3))
     ramp = np.linspace(0, 1, 64)
     weights = np.stack([1 - ramp, ramp])
@@ -80,9 +80,9 @@ def red(image: np.ndarray) -> np.ndarray:
     return image[..., 0]
 
 
-def moved(picture: bytes, down: int, right: int) -> bytes:
+def moved(file: bytes, down: int, right: int) -> bytes:
     """Cut rows and columns off the top and left, as if labels were narrower."""
-    with Image.open(io.BytesIO(picture)) as image:
+    with Image.open(io.BytesIO(file)) as image:
         cut = image.crop((right, down, *image.size))
     file = io.BytesIO()
     cut.save(file, "PNG")
@@ -130,16 +130,16 @@ BAD = {
 }
 
 
-# The unchanged pictures, drawn once.
+# The unchanged images, drawn once.
 once = functools.cache(lambda draw: draw())
 
 
 def problem(stored: bytes, new: bytes) -> str:
-    return checks.picture_problem(checks.pixels(stored), checks.pixels(new))[0]
+    return checks.image_problem(checks.pixels(stored), checks.pixels(new))[0]
 
 
 @pytest.mark.parametrize("pair", GOOD)
-def test_same_picture_passes(pair):
+def test_same_image_passes(pair):
     original, changed = GOOD[pair]
     stored, new = once(original), changed()
     assert problem(stored, new) == ""
@@ -147,7 +147,7 @@ def test_same_picture_passes(pair):
 
 
 @pytest.mark.parametrize("pair", BAD)
-def test_other_picture_fails(pair):
+def test_other_image_fails(pair):
     original, changed = BAD[pair]
     stored, new = once(original), changed()
     assert problem(stored, new)
@@ -160,7 +160,7 @@ def test_place_of_the_difference():
         stored = np.full((60, 108, 3), 255, np.uint8)
         new = stored.copy()
         new[y : y + 8, x : x + 8] = 0
-        found = checks.picture_difference(stored, new)
+        found = checks.image_difference(stored, new)
         assert found.amount > 200
         assert abs(found.x - x) <= 8
         assert abs(found.y - y) <= 8
@@ -168,12 +168,12 @@ def test_place_of_the_difference():
 
 def test_limit_is_where_it_is_said_to_be():
     stored = np.full((64, 64, 3), 100, np.uint8)
-    assert not checks.picture_problem(stored, stored + np.uint8(18))[0]
-    text, _ = checks.picture_problem(stored, stored + np.uint8(19))
+    assert not checks.image_problem(stored, stored + np.uint8(18))[0]
+    text, _ = checks.image_problem(stored, stored + np.uint8(19))
     assert "by 19 of 255 (allowed 18)" in text
     wider = np.full((64, 71, 3), 100, np.uint8)
-    assert not checks.picture_problem(stored, wider[:, :70])[0]
-    assert checks.picture_problem(stored, wider)[0] == "is 71 x 64 pixels, stored 64 x 64"
+    assert not checks.image_problem(stored, wider[:, :70])[0]
+    assert checks.image_problem(stored, wider)[0] == "is 71 x 64 pixels, stored 64 x 64"
 
 
 def test_transparent_is_white():
@@ -182,7 +182,7 @@ def test_transparent_is_white():
     assert (checks.pixels(file.getvalue()) == 255).all()
 
 
-def test_notes_in_a_picture():
+def test_notes_in_an_image():
     drawn = png(Figure(figsize=(1, 1)))
     assert checks.png_notes(drawn) == ["tEXt"]
     clean = checks.without_notes(drawn)
@@ -196,10 +196,10 @@ def test_notes_in_a_picture():
 # --- figures of a cell ----------------------------------------------------------------------------
 
 
-def shown(*pictures: bytes) -> list[dict[str, Any]]:
-    """Return outputs that show pictures, after some text."""
+def shown(*images: bytes) -> list[dict[str, Any]]:
+    """Return outputs that show images, after some text."""
     text = {"output_type": "stream", "name": "stdout", "text": "two tiles"}
-    data = [{"image/png": base64.b64encode(picture).decode()} for picture in pictures]
+    data = [{"image/png": base64.b64encode(image).decode()} for image in images]
     return [text, *({"output_type": "display_data", "data": each} for each in data)]
 
 
@@ -218,7 +218,7 @@ def test_missing_and_extra_figures(tmp_path, stored, new):
     assert problems == [f"{new} figures, stored {stored}"]
 
 
-def test_failure_saves_pictures_and_says_where(tmp_path):
+def test_failure_saves_images_and_says_where(tmp_path):
     new = batch(order=(0, 1, 2, 3, 4, 5, 7, 6))
     stem = tmp_path / "saved" / "lesson-cell-3"
     (message,) = checks.figure_problems(shown(once(batch)), shown(new), stem)
@@ -376,8 +376,8 @@ def append_output(index: int, output: dict[str, Any]) -> Callable[[Notebook], No
     return change
 
 
-def noted_picture(notebook: Notebook) -> None:
-    """Store the picture with matplotlib's version in it."""
+def noted_image(notebook: Notebook) -> None:
+    """Store the image with matplotlib's version in it."""
     drawn = base64.b64encode(png(Figure(figsize=(1, 1)))).decode()
     notebook["cells"][3]["outputs"][0]["data"]["image/png"] = drawn
 
@@ -468,7 +468,7 @@ STORED_FAULTS: dict[str, tuple[Callable[[Notebook], None], str]] = {
         append_output(4, display(checks.WIDGET, "{}")),
         f"stored with {checks.WIDGET}, which is not compared: run `make notebooks`",
     ),
-    "widget with a picture": (
+    "widget with an image": (
         put("cells", 3, "outputs", 0, "data", checks.WIDGET, value={"model_id": "4711"}),
         f"Cell 1 under 'A batch': stored with {checks.WIDGET}",
     ),
@@ -485,8 +485,8 @@ STORED_FAULTS: dict[str, tuple[Callable[[Notebook], None], str]] = {
         put("cells", 6, "outputs", 0, "traceback", value=["\x1b[31mValueError\x1b[0m"]),
         "terminal colours",
     ),
-    "notes in a picture": (noted_picture, "picture carries notes that differ between versions"),
-    "no picture": (
+    "notes in an image": (noted_image, "image carries notes that differ between versions"),
+    "no image": (
         put("cells", 3, "outputs", 0, "data", "image/png", value="bm8gcGljdHVyZQ=="),
         "not a PNG file",
     ),
@@ -733,7 +733,7 @@ def test_fault_of_a_running_lesson(session, fault):
         assert any(message in line for line in headlines)
 
 
-def test_pictures_of_failures_are_saved(session):
+def test_images_of_failures_are_saved(session):
     _, _, folder = session
     saved = {path.name for path in (folder / "test_output" / "figures").iterdir()}
     stems = ("order-cell-1", "colours-cell-1", "pixels-cell-1")

@@ -48,7 +48,7 @@ def test_bars_share_their_axis():
     assert high > 12
 
 
-def test_tensors_whole_number_labels_and_names_of_ones_own():
+def test_tensors_integer_labels_and_names_of_ones_own():
     fig = drawn(
         (tf.constant(IMAGERY), tf.constant([1, 0, 1, 0])), samples=9, class_names=("no", "yes")
     )
@@ -61,10 +61,10 @@ def test_labels_alone_are_drawn_as_bars():
 
 
 @pytest.mark.parametrize("scale", [1, 255])
-def test_pictures_from_0_to_255_look_as_those_from_0_to_1(scale):
-    picture = np.zeros((1, 8, 8, 3)) + np.array([0.2, 0.4, 1.0])
-    shown = drawn(picture * scale).axes[0].images[0].get_array()
-    assert np.allclose(shown, picture[0])
+def test_images_from_0_to_255_look_as_those_from_0_to_1(scale):
+    image = np.zeros((1, 8, 8, 3)) + np.array([0.2, 0.4, 1.0])
+    shown = drawn(image * scale).axes[0].images[0].get_array()
+    assert np.allclose(shown, image[0])
 
 
 def test_masks_are_drawn_in_the_class_colours():
@@ -200,7 +200,7 @@ def test_outlines_surround_the_largest_class_of_each_sample():
         assert (image.origin, tuple(image.get_extent())) == ("upper", (0, 1, 1, 0))
 
 
-def test_a_montage_has_every_picture_with_its_name():
+def test_a_montage_has_every_image_with_its_name():
     plots.show_montage(IMAGERY * 255, ["a", "b", "c", "d"], columns=3)
     shown = [axes for axes in plt.gcf().axes if axes.images]
     assert [axes.get_title() for axes in shown] == ["a", "b", "c", "d"]

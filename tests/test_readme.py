@@ -43,7 +43,7 @@ def test_the_figure_is_the_batch_of_the_code(names, tmp_path):
     stored, new = (
         checks.pixels(path.read_bytes()) for path in (readme.FIGURE, tmp_path / "batch.png")
     )
-    problem, _ = checks.picture_problem(stored, new)
+    problem, _ = checks.image_problem(stored, new)
     assert not problem, f"batch.png: {problem}; run `make notebooks`"
 
 

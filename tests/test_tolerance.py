@@ -148,7 +148,7 @@ def test_curves_of_another_machine_pass(percent, seed):
     (old, stored), (new, drawn) = curves(), curves(percent, seed)
     assert tolerance.figure_difference(old, new, percent) == ""
     assert checks.loose_problem(stored, drawn)[0] == ""
-    assert checks.picture_problem(stored, drawn)[0] or percent == 1  # why pixels are left loose
+    assert checks.image_problem(stored, drawn)[0] or percent == 1  # why pixels are left loose
 
 
 @pytest.mark.parametrize(

@@ -243,7 +243,7 @@ def same_image(one: str, other: str, percent: float | None = None) -> bool:
     """Tell whether two images, in base 64, differ no more than a test allows; none are the same."""
     if one == other or not (one and other):
         return one == other
-    compare = checks.picture_problem if percent is None else checks.loose_problem
+    compare = checks.image_problem if percent is None else checks.loose_problem
     pair = [checks.pixels(base64.b64decode(image)) for image in (one, other)]
     return not compare(*pair)[0]
 

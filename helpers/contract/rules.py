@@ -119,7 +119,7 @@ PIPELINE
 overwritten | wrong | silent | a generator does not write into the batch that it yielded
 flows-apart | wrong | rows | flows behind one dataset agree in length, shuffle and seed
 flow-count | luck | third | a flow that dropped missing files is shorter than the table beside it
-new-flow | luck | repeats | a flow made anew each epoch repeats its augmentations
+new-flow | luck | repeats | a flow made again each epoch repeats its augmentations
 cached-random | luck | each epoch | a cache behind the augmentation repeats its first epoch
 frozen-random | wrong | own random | NumPy's random numbers in a `map` are sampled once
 image-files | wrong | files | 16-bit and palette images are not read as what they are

@@ -284,7 +284,7 @@ def _length(source: Source, where: str, argument: str, facts: Facts) -> Found:
 
 
 def _steps(source: Source, argument: str, steps: int, epochs: int, length: int) -> Found:
-    """Keras starts anew where an epoch ends with the data, and else goes on where it was.
+    """Keras starts again where an epoch ends with the data, and else goes on where it was.
 
     Where it does not know the length it is at the end, and does not see it: an empty epoch comes.
     """
@@ -333,7 +333,7 @@ def validation(facts: Facts) -> Found:
     if other is None:
         return
     if any(getattr(part, "_reshuffle_each_iteration", False) for part in other.chain):
-        found = "shuffled anew each epoch: predictions cannot be set beside labels"
+        found = "shuffled again each epoch: predictions cannot be set beside labels"
         change = "leave shuffle out, or shuffle=False, for validation"
         yield "shuffled", where, found, "one order", change
     outlines = [_outline(one) for one in (source, other)]
