@@ -32,7 +32,7 @@ def test_the_image_is_what_the_script_plots(written: list[Path], name: str) -> N
     assert checks.png_notes(stored.read_bytes()) == []
 
 
-@pytest.mark.parametrize("path", ROOT.glob("notebooks/*.ipynb"), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(ROOT.glob("notebooks/*.ipynb")), ids=lambda path: path.name)
 def test_a_lesson_says_what_its_diagrams_show(path: Path) -> None:
     """In the words of the script, and nowhere in a language that only some viewers draw."""
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]

@@ -406,9 +406,6 @@ def display(kind: str, text: str) -> dict[str, Any]:
     return {"output_type": "display_data", "metadata": {}, "data": {kind: text}}
 
 
-HALF_FOLDED = {"source_hidden": True}
-
-
 def both(*changes: Callable[[Notebook], None]) -> Callable[[Notebook], None]:
     """Return a change that is several."""
     return lambda notebook: [change(notebook) for change in changes] and None
@@ -485,6 +482,10 @@ STORED_FAULTS: dict[str, tuple[Callable[[Notebook], None], str]] = {
         put("cells", 6, "outputs", 0, "traceback", value=["\x1b[31mValueError\x1b[0m"]),
         "terminal colours",
     ),
+    "no alternative text": (
+        put("cells", 3, "outputs", 0, "metadata", value={}),
+        "Cell 1 under 'A batch': an image without alternative text in its metadata",
+    ),
     "notes in an image": (noted_image, "image carries notes that differ between versions"),
     "no image": (
         put("cells", 3, "outputs", 0, "data", "image/png", value="bm8gcGljdHVyZQ=="),
@@ -507,17 +508,13 @@ STORED_FAULTS: dict[str, tuple[Callable[[Notebook], None], str]] = {
         put("metadata", "language_info", "version", value="3.11.7"),
         "holds the version of one Python",
     ),
-    "solution in sight": (
-        put("cells", 4, "metadata", value={"tags": ["solution"], "jupyter": HALF_FOLDED}),
-        "a solution in sight, expected metadata 'jupyter' {'source_hidden': True, 'outputs_hid",
-    ),
-    "solution never folded": (
+    "solution in a cell": (
         put("cells", 4, "metadata", "tags", value=["solution"]),
-        "found {}",
+        "tagged 'solution', expected a solution in Markdown",
     ),
     "hidden outputs": (
         put("cells", 4, "metadata", "jupyter", value={"outputs_hidden": True}),
-        "hidden outputs, expected them in sight",
+        "hidden outputs, expected those of all cells in sight",
     ),
     "tolerance that is none": (
         put("cells", 4, "metadata", "tags", value=["within-2"]),
@@ -547,8 +544,7 @@ def planted(lesson: Notebook, change: Callable[[Notebook], None], path: Path) ->
 
 
 def test_stored_lesson_is_in_order(lesson, tmp_path):
-    folded = {"tags": ["solution"], "jupyter": HALF_FOLDED | {"outputs_hidden": True}}
-    path = planted(lesson, put("cells", 4, "metadata", value=folded), tmp_path / "lesson.ipynb")
+    path = planted(lesson, lambda notebook: None, tmp_path / "lesson.ipynb")
     assert checks.stored_problems(path) == []
 
 
@@ -595,6 +591,10 @@ RUN_FAULTS: dict[str, tuple[Callable[[Notebook], None], dict[str, str]]] = {
     "pixels": (
         edit(3, "plt.show()", "figure.set_facecolor('0.8')\nplt.show()"),
         {"Cell 1": "Cell 1 under 'A batch': figure 1 of 1 differs from the stored one by 51"},
+    ),
+    "alternative": (
+        put("cells", 3, "outputs", 0, "metadata", "image/png", "alt", value="4 images."),
+        {"Cell 1": "alternative text: stored '4 images.', now '3 images.'"},
     ),
     "missing": (edit(3, "plt.show()", "plt.close()"), {"Cell 1": "0 figures, stored 1"}),
     "extra": (

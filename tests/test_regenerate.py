@@ -180,7 +180,8 @@ bundle = ipywidgets.IntSlider()._repr_mimebundle_() | {"text/plain": "a slider"}
 
 
 def test_of_a_widget_the_image_is_stored(lesson):
-    path = lesson(SHOWN, "display(bundle | {'image/png': png}, raw=True)")
+    said = {"image/png": {"alt": "A slider"}}
+    path = lesson(SHOWN, f"display(bundle | {{'image/png': png}}, metadata={said}, raw=True)")
     assert regenerate.main([str(path)]) == 0
     first = path.read_bytes()
     assert checks.stored_problems(path) == []
