@@ -175,7 +175,7 @@ def test_sample_again_is_the_next_epoch(live):
 def test_the_image_is_the_figure(live):
     live.controls["rotation_range"].value = 60
     file = io.BytesIO()
-    live.figure.savefig(file, format="png")
+    live.figure.savefig(file, format="png", metadata={"Software": None})
     assert live.widget.children[1].value == file.getvalue()
     assert (pixels(live) == checks.pixels(file.getvalue())).all()
 
