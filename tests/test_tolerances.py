@@ -31,12 +31,12 @@ def test_a_lesson_is_measured(tmp_path, capsys, monkeypatch):
     code = (
         "import os",
         "print('loss', 2 + 0.1 * int(os.environ['TF_ENABLE_ONEDNN_OPTS']))",
-        "print('loss', 2.5)",
+        "print('loss', 2.525)",
     )
     cells = [nbformat.v4.new_code_cell(source) for source in code]
     for cell, tag in zip(cells[1:], ("within-2%", "within-20%"), strict=True):
         cell.metadata["tags"] = [tag]
-    for cell, text in zip(cells[1:], ("loss 2.1", "loss 2.5"), strict=True):
+    for cell, text in zip(cells[1:], ("loss 2.1", "loss 2.525"), strict=True):
         cell.outputs = printed(f"{text}\n")
     path = tmp_path / "lesson.ipynb"
     nbformat.write(nbformat.v4.new_notebook(cells=cells), path)

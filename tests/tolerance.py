@@ -199,15 +199,38 @@ def outputs_difference(
 
 def values(outputs: Sequence[Mapping[str, Any]]) -> list[float]:
     """Return the numbers of a cell's outputs that its tag is about, in order."""
-    found: list[float] = []
+    return list(map(_value, written(outputs)))
+
+
+def last_digit(number: str) -> float:
+    """Return how far a number with decimals is from the next that is written so, in percent.
+
+    Two machines that agree to many digits may round to neighbours.
+
+    Examples
+    --------
+    >>> last_digit("0.50"), last_digit("2.5e-05"), last_digit("480")
+    (2.0, 4.0, 0.0)
+    """
+    digits, _, exponent = number.replace(",", "").replace("−", "-").partition("e")
+    decimals = len(digits.partition(".")[2])
+    step = 10.0 ** (int(exponent or 0) - decimals)
+    value = abs(_value(number))
+    return round(100 * step / value, 9) if decimals and value else 0.0
+
+
+def written(outputs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the numbers of a cell's outputs that its tag is about, as they are written."""
+    found: list[str] = []
     for kind, text in _texts(outputs):
         if kind != "figure":
             for line in text.split("\n"):
-                found += numbers(line)
+                found += _split(line)[1]
             continue
         for item in _items(text):
             matched = _VALUES.fullmatch(item)
-            found += numbers(matched["values"] if matched else item if item[:6] == "texts " else "")
+            text = matched["values"] if matched else item if item[:6] == "texts " else ""
+            found += _split(text)[1]
     return found
 
 
