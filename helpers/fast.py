@@ -70,9 +70,8 @@ class FastImageDataGenerator(tf.keras.preprocessing.image.ImageDataGenerator):
         numpy.ndarray
             Of the same shape and dtype.
         """
-        if not (type(x) is np.ndarray and x.ndim == 3 and x.dtype == np.float32):
-            return super().apply_transform(x, transform_parameters)
-        if not _kernel_can(self, x.shape):
+        plain = type(x) is np.ndarray and x.ndim == 3 and x.dtype == np.float32
+        if not (plain and _kernel_can(self, x.shape)):
             return super().apply_transform(x, transform_parameters)
         line = as_line(transform_parameters)
         in_place = _values_alone(self)

@@ -183,7 +183,7 @@ class Epochs:
             yield flow[index]
 
 
-def _with_table(datagen: Any, order: np.ndarray, seed: int, epoch: int) -> Any:
+def _with_table(datagen: Any, order: np.ndarray, flow_seed: int, epoch: int) -> Any:
     """Return a copy that transforms one image after the other as the epoch's table says.
 
     A flow asks ``get_random_transform`` once for each image of a batch, in the batch's order
@@ -194,11 +194,8 @@ def _with_table(datagen: Any, order: np.ndarray, seed: int, epoch: int) -> Any:
     def next_line(shape: tuple[int, ...], seed: int | None = None) -> dict[str, float | None]:
         nonlocal lines
         if lines is None:
-            lines = iter(sample_table(shape)[order])
+            lines = iter(sample(datagen, len(order), shape, seed=flow_seed, epoch=epoch)[order])
         return as_dict(next(lines))
-
-    def sample_table(shape: tuple[int, ...]) -> np.ndarray:
-        return sample(datagen, len(order), shape, seed=seed, epoch=epoch)
 
     twin = copy.copy(datagen)
     twin.get_random_transform = next_line

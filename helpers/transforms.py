@@ -18,14 +18,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from helpers.fast import apply, is_own
+from helpers.fast import apply, as_line, is_own
 from helpers.warp import PARAMETERS
 
 __all__ = ["PARAMETERS", "SharedTransforms", "order_of_rows", "sample"]
 
 ImageDataGenerator = tf.keras.preprocessing.image.ImageDataGenerator
-
-_NEUTRAL = (0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, np.nan, np.nan)
 
 # What tells the two random streams of an epoch apart.
 _ORDER, _TRANSFORMS = 1, 2
@@ -101,7 +99,7 @@ def sample(datagen: Any, count: int, shape: Sequence[int], *, seed: int, epoch: 
     theta, tx, ty, shear, zx, zy, left_right, upside_down, shift, brightness = uniform.T
     low, high = datagen.zoom_range
     table = np.empty((count, len(PARAMETERS)))
-    table[:] = _NEUTRAL
+    table[:] = as_line({})  # changes nothing
     if datagen.rotation_range:
         table[:, 0] = _symmetric(theta, datagen.rotation_range)
     # tx is sampled from height_shift_range and in parts of the height, and yet moves along the

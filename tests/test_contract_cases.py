@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 from PIL import Image
+from test_contract import Numbered
 
 from helpers import datasets
 from helpers.contract import check
@@ -130,18 +131,6 @@ def triplets():
 
 def sliced(*element, size=8):
     return tf.data.Dataset.from_tensor_slices(element).batch(size)
-
-
-class Numbered(keras.utils.PyDataset):
-    def __init__(self, *batches):
-        super().__init__()
-        self.batches = batches
-
-    def __len__(self):
-        return len(self.batches)
-
-    def __getitem__(self, number):
-        return self.batches[number]
 
 
 def flow(x=IMAGES, y=LABELS, size=8, **options):
@@ -430,6 +419,13 @@ def named(**options):
     )
 
 
+def as_fit_takes(dataset):
+    """Return the arguments of `fit` for a dataset; a function is called, arrays are taken apart."""
+    given = dataset() if callable(dataset) else dataset
+    given = given if isinstance(given, tuple) else (given,)
+    return dict(zip(("x", "y", "sample_weight"), given, strict=False))
+
+
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_pipeline_is_found(name):
     dataset, model, options, message, effect = BROKEN[name]()
@@ -441,14 +437,7 @@ def test_a_broken_pipeline_is_found(name):
         trial = {
             key: value for key, value in options.items() if key not in ("predict", "whole_pass")
         }
-        given = dataset() if callable(dataset) else dataset
-        data = dict(
-            zip(
-                ("x", "y", "sample_weight"),
-                given if isinstance(given, tuple) else (given,),
-                strict=False,
-            )
-        )
+        data = as_fit_takes(dataset)
         run = model.predict if options.get("predict") else model.fit
         extra = {"shuffle": False, **trial} if run == model.fit else {}
         data = {"x": data["x"]} if run == model.predict else data
@@ -585,14 +574,7 @@ def test_a_correct_pipeline_gives_no_alarm(name):
         "callbacks",
     }
     options = {key: value for key, value in options.items() if key in fitted}
-    given = dataset() if callable(dataset) else dataset
-    data = dict(
-        zip(
-            ("x", "y", "sample_weight"),
-            given if isinstance(given, tuple) else (given,),
-            strict=False,
-        )
-    )
+    data = as_fit_takes(dataset)
     if model.compiled and "predict" not in CORRECT[name]()[2]:
         model.fit(**data, verbose=0, shuffle=False, **options)
 

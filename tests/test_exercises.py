@@ -22,6 +22,7 @@ WRONG = {lesson: file["WRONG"] for lesson, file in FILES.items()}
 EXERCISES = [(lesson, name) for lesson, wrong in WRONG.items() for name in wrong]
 
 
+@functools.cache
 def cells(lesson):
     texts = [path.read_text(encoding="utf-8") for path in ROOT.glob("notebooks/[0-9]*.ipynb")]
     (text,) = (text for text in texts if f'exercises.check(\\"{lesson}.1' in text)
@@ -62,7 +63,7 @@ def verdict(lesson, name, answer, monkeypatch, capsys):
 def test_each_exercise_has_all_its_parts(lesson):
     names = [f'exercises.check("{name}"' for name in WRONG[lesson]]
     checks = sources(lesson, "check")
-    assert [check.startswith(name) for check, name in zip(checks, names, strict=True)]
+    assert all(check.startswith(name) for check, name in zip(checks, names, strict=True))
     assert len(sources(lesson, "starter")) == len(solutions(lesson)) == len(checks)
     assert all(len(wrong) == 2 for wrong in WRONG[lesson].values())
 

@@ -46,8 +46,8 @@ def structure(facts: Facts) -> Found:
         elif leaf.kind == "none" and path.startswith("inputs") and path not in optional:
             change = (
                 "pass an array, zeros for what is missing; or keras.Input(optional=True), which "
+                "takes None from arrays; with a subclassed model leave the key out"
             )
-            change += "takes None from arrays; with a subclassed model leave the key out"
             yield "no-array", path, "None", "an array", change
         elif leaf.kind == "other":
             change = "a function with yield was called: take next(…) of it, or return in it"
@@ -80,7 +80,7 @@ def _lists(facts: Facts, path: str, part: Any) -> Found:
         if arrays
         else {None}
     )
-    wanted = len(part) == count if arrays and not path.endswith("]") else False
+    wanted = arrays and not path.endswith("]") and len(part) == count
     if is_list_of_values(part):
         varied = len({len(row) for row in part if isinstance(row, list)}) > 1
         change = "its rows differ in length: keras.utils.pad_sequences(…), then an array"

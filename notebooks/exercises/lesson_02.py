@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from exercises.specs import difference, spec
+from exercises.specs import difference, is_no, spec
 from helpers import generators, tiles
 
 
@@ -22,8 +22,9 @@ def exercise_1(function: Callable[..., Any]) -> str | None:
 
 def exercise_2(epochs: Any) -> str | None:
     """Check `AlignedEpochs` with the relief as a third input."""
-    if not isinstance(epochs, generators.AlignedEpochs):
-        return f"expected an AlignedEpochs, found {type(epochs).__name__}"
+    problem = is_no(epochs, generators.AlignedEpochs)
+    if problem:
+        return problem
     batch = epochs.peek()
     count = len(batch[1][0])
     wanted = {

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from exercises.specs import is_no
 from helpers import tiles, transforms
 
 ImageDataGenerator = tf.keras.preprocessing.image.ImageDataGenerator
@@ -14,7 +15,7 @@ ImageDataGenerator = tf.keras.preprocessing.image.ImageDataGenerator
 
 def exercise_1(datagen: Any) -> str | None:
     """The `ImageDataGenerator` shifts 40 × 80 pixels by up to 20 columns, and nothing else."""
-    problem = _is_a(datagen, ImageDataGenerator)
+    problem = is_no(datagen, ImageDataGenerator)
     if problem:
         return problem
     table = transforms.sample(datagen, 500, (40, 80, 3), seed=0, epoch=0)
@@ -31,7 +32,7 @@ def exercise_1(datagen: Any) -> str | None:
 
 def exercise_2(datagen: Any) -> str | None:
     """The `ImageDataGenerator` changes brightness and yields values from −1 to 1."""
-    problem = _is_a(datagen, ImageDataGenerator)
+    problem = is_no(datagen, ImageDataGenerator)
     if problem:
         return problem
     if datagen.brightness_range is None or tuple(datagen.brightness_range) != (0.8, 1.2):
@@ -62,11 +63,6 @@ def exercise_3(diversity: Any) -> str | None:
         row = int(off.argmax())
         return f"row {row}: expected {stored[row]:.3f} as in the table, found {found[row]:.3f}"
     return None
-
-
-def _is_a(answer: Any, kind: type) -> str | None:
-    found = type(answer).__name__
-    return None if isinstance(answer, kind) else f"expected an {kind.__name__}, found {found}"
 
 
 def _nothing(count: int) -> np.ndarray:

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from exercises.specs import is_no
 from helpers import tiles, transforms
 
 
 def exercise_1(shared: Any) -> str | None:
     """The transforms fill the border of a mask with the number of "other"."""
-    problem = _is_a(shared, transforms.SharedTransforms)
+    problem = is_no(shared, transforms.SharedTransforms)
     if problem:
         return problem
     masks = {"cover": np.full((50, 64, 64, 1), 5, "uint8")}
@@ -31,7 +32,7 @@ def exercise_1(shared: Any) -> str | None:
 def exercise_2(table_of: Any) -> str | None:
     """The table of brightness follows from seed, epoch and row alone."""
     table = table_of(100, 7, 0)
-    problem = _is_a(table, pd.DataFrame)
+    problem = is_no(table, pd.DataFrame)
     if problem:
         return problem
     if list(table) != ["brightness"] or len(table) != 100:
@@ -74,8 +75,3 @@ def exercise_3(assemble: Any) -> str | None:
     if found.dtype != np.float32:
         return f"the second part: expected float32, found {found.dtype}"
     return None
-
-
-def _is_a(answer: Any, kind: type) -> str | None:
-    found = type(answer).__name__
-    return None if isinstance(answer, kind) else f"expected a {kind.__name__}, found {found}"

@@ -7,7 +7,7 @@ from typing import Any
 
 from helpers.datasets import leaves, shape_and_dtype
 
-__all__ = ["difference", "lists_in", "spec"]
+__all__ = ["difference", "is_no", "lists_in", "spec"]
 
 
 def spec(*shape: int | None, dtype: str = "float32") -> tuple[str, str]:
@@ -41,6 +41,20 @@ def difference(structure: Any, wanted: Mapping[str, tuple[str, str]]) -> str | N
             return f"{path}: expected shape {' '.join(leaf)}, found {' '.join(found[path])}"
     extra = [path for path in found if path not in wanted]
     return f"expected no leaf {extra[0]}, found {', '.join(found)}" if extra else None
+
+
+def is_no(answer: Any, kind: type) -> str | None:
+    """Say that an answer is not of a class; None if it is.
+
+    Examples
+    --------
+    >>> is_no("8", int)
+    'expected an int, found str'
+    """
+    if isinstance(answer, kind):
+        return None
+    article = "an" if kind.__name__[0] in "AEIOUaeiou" else "a"
+    return f"expected {article} {kind.__name__}, found {type(answer).__name__}"
 
 
 def lists_in(structure: Any) -> bool:
