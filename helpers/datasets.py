@@ -10,6 +10,8 @@ The lesson that builds it: 01 Tuple inputs.
 
 from __future__ import annotations
 
+import atexit
+import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -482,3 +484,15 @@ def _check_batch_length(conformed: Mapping[str, Any], wanted: Mapping[str, tf.Ty
             raise BatchError(
                 f"{path}: expected {first[1]} samples in the batch as in {first[0]}, found {length}"
             )
+
+
+@atexit.register
+def _end_iterators() -> None:
+    """Destroy iterators that a script leaves half way, while their threads can still run Python.
+
+    Once Python ends, a thread of TensorFlow's that is in a Python function never returns from it,
+    and whoever destroys its iterator then waits for it forever. Here the thread is waited for.
+    """
+    for one in gc.get_objects():
+        if tf.data.Iterator in type(one).__mro__:
+            vars(one).clear()

@@ -113,7 +113,9 @@ def from_plan(
         that you want: tuples and dicts of arrays. Several threads call it at once, so it must not
         change anything outside, and what is random in it must follow from its arguments.
     workers : int, optional
-        Batches that are made at the same time; one for each core when it is not given.
+        Batches that are made at the same time; one for each core when it is not given. The dataset
+        gets as many threads of its own, so that workers that wait for a disk wait side by side on
+        few cores, too. The batches do not depend on it.
     epochs : int or None
         How many epochs a pass through the dataset holds. With None it never ends: for
         ``fit(…, steps_per_epoch=len(plan))``, where the workers then need not stop between one
@@ -149,7 +151,8 @@ def from_plan(
     >>> [rows.numpy().tolist() for _, rows in dataset]
     [[1, 3], [4, 2], [0]]
     """
-    workers = os.cpu_count() or 1 if workers is None else workers
+    cores = os.cpu_count() or 1
+    workers = cores if workers is None else workers
     if workers < 1:
         raise ValueError(f"workers: expected 1 or more, found {workers}")
     if epochs is not None and epochs < 1:
@@ -205,7 +208,10 @@ def from_plan(
     )
     dataset = batches.map(make_in_graph, num_parallel_calls=workers)
     total = tf.data.INFINITE_CARDINALITY if epochs is None else length * epochs
-    return dataset.apply(tf.data.experimental.assert_cardinality(total)).prefetch(2)
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = max(workers, cores)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(total)).prefetch(2)
+    return dataset.with_options(options)
 
 
 class _Epoch:

@@ -10,10 +10,10 @@ The lesson that builds it: 09 Make it fast.
 
 from __future__ import annotations
 
+import collections
+import functools
 import math
 import mmap
-import queue
-import threading
 import weakref
 from typing import Any
 
@@ -42,6 +42,8 @@ _REFLECT, _CONSTANT, _WRAP = 1, 2, 3
 
 # Farther away, in pixels, SciPy's integers overflow, and nothing is defined.
 _FARTHEST = 1e15
+
+_compiled = numba.njit(nogil=True, cache=True)
 
 
 def matrices(parameters: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -73,7 +75,7 @@ def matrices(parameters: np.ndarray, height: int, width: int) -> np.ndarray:
            [0., 1., 5.]])
     """
     theta, tx, ty, shear, zx, zy = np.ascontiguousarray(parameters[:, :6].T)
-    rotation, shift, shearing, zoom = (_identities(len(parameters)) for _ in range(4))
+    rotation, shift, shearing, zoom = np.tile(np.eye(3), (4, len(parameters), 1, 1))
     angle, slope = np.deg2rad(theta), np.deg2rad(shear)
     rotation[:, 0, 0] = rotation[:, 1, 1] = np.cos(angle)
     rotation[:, 1, 0] = np.sin(angle)
@@ -81,17 +83,13 @@ def matrices(parameters: np.ndarray, height: int, width: int) -> np.ndarray:
     shift[:, 0, 2], shift[:, 1, 2] = tx, ty
     shearing[:, 0, 1], shearing[:, 1, 1] = -np.sin(slope), np.cos(slope)
     zoom[:, 0, 0], zoom[:, 1, 1] = zx, zy
-    centre = _identities(2)
+    centre = np.tile(np.eye(3), (2, 1, 1))
     centre[0, :2, 2] = height / 2 - 0.5, width / 2 - 0.5
     centre[1, :2, 2] = -centre[0, :2, 2]
     # A factor that changes nothing is the identity, and multiplying by that is exact: Keras leaves
     # such factors out.
     moves = centre[0] @ (rotation @ shift @ shearing @ zoom) @ centre[1]
     return np.ascontiguousarray(moves[:, 1::-1][:, :, [1, 0, 2]])  # (x, y) → (row, column)
-
-
-def _identities(count: int) -> np.ndarray:
-    return np.tile(np.eye(3), (count, 1, 1))
 
 
 def warp(
@@ -134,7 +132,7 @@ def warp(
     Returns
     -------
     numpy.ndarray
-        float32, of the shape of `images`. A batch lies where TensorFlow takes it without a copy, in
+        float32, of the shape of `images`, aligned so that TensorFlow takes it without a copy, in
         memory that is used again once nobody refers to it.
 
     Raises
@@ -178,11 +176,12 @@ def warp(
             f"out: expected float32 of shape {images.shape} in one piece, "
             f"found {out.dtype} of shape {out.shape}"
         )
+    matrices = np.ascontiguousarray(matrices, np.float64)
     _warp_batch(
         np.ascontiguousarray(images),
-        np.ascontiguousarray(matrices, np.float64),
+        matrices,
         np.ascontiguousarray(flips, np.bool_),
-        order,
+        (order == 1) & (matrices != np.eye(2, 3)).any(axis=(1, 2)),
         FILL_MODES[fill_mode],
         np.float32(cval),
         np.float32(scale),
@@ -191,65 +190,44 @@ def warp(
     return out
 
 
-@numba.njit(nogil=True, cache=True)
+@_compiled
 def _warp_batch(
-    images: Any,
-    matrices: Any,
-    flips: Any,
-    order: int,
-    mode: int,
-    cval: Any,
-    scale: Any,
-    out: Any,
+    images: Any, matrices: Any, flips: Any, blends: Any, mode: int, cval: Any, scale: Any, out: Any
 ) -> None:
     count, height, width, channels = images.shape
     # One channel after the other as float64, with a pixel more on each side: a pixel at the border
     # then has four neighbours like any other, and the innermost loops have no branch.
     planes = np.empty((channels, (height + 2) * (width + 2)))
     y, x = np.empty(width), np.empty(width)  # where each pixel of a row comes from
-    source, above, before = np.empty(width, np.uintp), np.empty(width), np.empty(width)
+    source, outside = np.empty(width, np.uintp), np.zeros(width, np.bool_)
     for number in range(count):
         image, matrix = images[number], matrices[number]
         mirrored, upside_down = flips[number]
-        moved = _moves(matrix)
-        if moved and order == 1:
+        if blends[number]:
             _pad(image, mode, planes)
         for row in range(height):
             target = out[number, height - 1 - row if upside_down else row]
-            if not moved:
-                _copy_row(image[row], mirrored, scale, target)
-                continue
             for column in range(width):
                 from_column = width - 1 - column if mirrored else column
                 # Summed in SciPy's order: another one rounds otherwise.
                 y[column] = matrix[0, 2] + row * matrix[0, 0] + from_column * matrix[0, 1]
                 x[column] = matrix[1, 2] + row * matrix[1, 0] + from_column * matrix[1, 1]
-            if mode in (_REFLECT, _WRAP):
-                for column in range(width):
-                    y[column] = _inside(y[column], height, mode)
-                    x[column] = _inside(x[column], width, mode)
-            if order == 1:
-                _blend_row(planes, y, x, height, source, above, before, scale, target)
+            for column in range(width if mode in (_REFLECT, _WRAP) else 0):
+                y[column] = _inside(y[column], height, mode)
+                x[column] = _inside(x[column], width, mode)
+            for column in range(width if mode == _CONSTANT else 0):
+                within = 0.0 <= y[column] <= height - 1.0 and 0.0 <= x[column] <= width - 1.0
+                outside[column] = not within
+            if blends[number]:
+                _blend_row(planes, y, x, height, source, scale, target)
             else:
                 _pick_row(image, y, x, scale, target)
-            if mode == _CONSTANT:
-                for column in range(width):
-                    if not (0.0 <= y[column] <= height - 1.0 and 0.0 <= x[column] <= width - 1.0):
-                        target[column] = cval * scale
+            for column in range(width if mode == _CONSTANT else 0):
+                if outside[column]:
+                    target[column] = cval * scale
 
 
-@numba.njit(nogil=True, cache=True)
-def _moves(matrix: Any) -> bool:
-    """Say whether a matrix is another than the identity."""
-    return not (
-        matrix[0, 0] == 1.0
-        and matrix[1, 1] == 1.0
-        and matrix[0, 1] == matrix[0, 2] == 0.0
-        and matrix[1, 0] == matrix[1, 2] == 0.0
-    )
-
-
-@numba.njit(nogil=True, cache=True)
+@_compiled
 def _inside(place: float, side: int, mode: int) -> float:
     """Bring a place along a side to where its pixels are, as SciPy's ``map_coordinate`` does."""
     last = side - 1.0
@@ -273,7 +251,7 @@ def _inside(place: float, side: int, mode: int) -> float:
     return (1e-15 if place > -1e-15 else -place) - 1.0
 
 
-@numba.njit(nogil=True, cache=True)
+@_compiled
 def _pad(image: Any, mode: int, planes: Any) -> None:
     """Copy an image to planes with one pixel more on each side."""
     height, width, channels = image.shape
@@ -291,26 +269,16 @@ def _pad(image: Any, mode: int, planes: Any) -> None:
                 target[column + 1] = image[row, column, channel]
 
 
-@numba.njit(nogil=True, cache=True)
-def _blend_row(
-    planes: Any,
-    y: Any,
-    x: Any,
-    height: int,
-    source: Any,
-    above: Any,
-    before: Any,
-    scale: Any,
-    target: Any,
-) -> None:
-    """Blend four pixels each, multiplied and summed in SciPy's order."""
+@_compiled
+def _blend_row(planes: Any, y: Any, x: Any, height: int, source: Any, scale: Any, out: Any) -> None:
+    """Blend four pixels each, multiplied and summed in SciPy's order; y and x become weights."""
     # Unsigned, since of a signed index Numba asks each time whether it counts from the end: that
     # costs half the speed.
     width = y.shape[0]
     line, one = np.uintp(width + 2), np.uintp(1)
     for column in range(width):
         row, from_column = np.floor(y[column]), np.floor(x[column])
-        above[column], before[column] = 1.0 - (y[column] - row), 1.0 - (x[column] - from_column)
+        y[column], x[column] = 1.0 - (y[column] - row), 1.0 - (x[column] - from_column)
         # With "nearest" SciPy blends what lies beyond the border, which all is the border's pixel.
         row = min(max(row, -1.0), height - 1.0) + 1.0
         from_column = min(max(from_column, -1.0), width - 1.0) + 1.0
@@ -318,44 +286,38 @@ def _blend_row(
     for channel in range(planes.shape[0]):
         values = planes[channel]
         for column in range(width):
-            place, upper, left = source[column], above[column], before[column]
+            place, upper, left = source[column], y[column], x[column]
             lower, right = 1.0 - upper, 1.0 - left
             blend = values[place] * upper * left + values[place + one] * upper * right
             blend += values[place + line] * lower * left
             blend += values[place + line + one] * lower * right
-            target[column, channel] = np.float32(blend) * scale
+            out[column, channel] = np.float32(blend) * scale
 
 
-@numba.njit(nogil=True, cache=True)
-def _pick_row(image: Any, y: Any, x: Any, scale: Any, target: Any) -> None:
+@_compiled
+def _pick_row(image: Any, y: Any, x: Any, scale: Any, out: Any) -> None:
+    """Take the nearest pixel: of an image that does not move, the pixel itself."""
     height, width, channels = image.shape
     for column in range(width):
         row = np.uintp(min(max(np.floor(y[column] + 0.5), 0.0), height - 1.0))
         from_column = np.uintp(min(max(np.floor(x[column] + 0.5), 0.0), width - 1.0))
         for channel in range(channels):
-            target[column, channel] = np.float32(image[row, from_column, channel]) * scale
-
-
-@numba.njit(nogil=True, cache=True)
-def _copy_row(row: Any, mirrored: bool, scale: Any, target: Any) -> None:
-    width, channels = row.shape
-    for column in range(width):
-        from_column = width - 1 - column if mirrored else column
-        for channel in range(channels):
-            target[column, channel] = np.float32(row[from_column, channel]) * scale
+            out[column, channel] = np.float32(image[row, from_column, channel]) * scale
 
 
 # --- memory ---------------------------------------------------------------------------------------
 # A batch of images is megabytes. Memory that is new from the system is cleared page by page, which
-# costs as much as the warp itself: in a pipeline, batches in used memory came 1.5 times as fast.
-# So as much as is in use may lie ready to be used again; when nothing is in use, nothing is kept.
-# All of it is mapped, not allocated: it starts at a page, and goes back to the system at once.
+# costs as much as the warp itself. So a few batches of each size stay ready, and what is more goes
+# back to the system at once: it is mapped, not allocated, and so it starts at a page, too.
 
 _SMALLEST = 1 << 16  # bytes; smaller arrays are NumPy's own
-_ready: dict[int, list[mmap.mmap]] = {}
-_bytes = {"in use": 0, "ready": 0}
-_returned: queue.SimpleQueue[mmap.mmap] = queue.SimpleQueue()
-_lock = threading.Lock()
+_MOST_BATCHES, _MOST_BYTES = 6, 1 << 26  # that are ready, of each of the sizes used last
+
+
+@functools.lru_cache(maxsize=8)
+def _ready(size: int) -> collections.deque[mmap.mmap]:
+    """Return the memory of a size that is ready; of what is added to it, the last few stay."""
+    return collections.deque(maxlen=min(_MOST_BATCHES, _MOST_BYTES // size))
 
 
 def _empty(shape: tuple[int, ...]) -> np.ndarray:
@@ -363,39 +325,14 @@ def _empty(shape: tuple[int, ...]) -> np.ndarray:
     size = 4 * math.prod(shape)
     if size < _SMALLEST:
         return np.empty(shape, np.float32)
-    with _lock:
-        _take_back()
-        memory = _ready[size].pop() if _ready.get(size) else None
-        _bytes["ready"] -= size if memory else 0
-        _bytes["in use"] += size
-    memory = memory or mmap.mmap(-1, size)
+    ready = _ready(size)
+    try:
+        memory = ready.pop()
+    except IndexError:
+        memory = mmap.mmap(-1, size)
     # Every view, and every tensor that TensorFlow makes of it, refers to this array, and to no
-    # other: NumPy looks no further for an owner, since the memory is no array's.
+    # other: NumPy looks no further for an owner, since the memory is no array's. Its end may come
+    # at any moment and in any thread, so all that happens then is one append, which needs no lock.
     owner = np.frombuffer(memory, np.float32)
-    weakref.finalize(owner, _give_back, memory).atexit = False
+    weakref.finalize(owner, ready.append, memory).atexit = False
     return owner.reshape(shape)
-
-
-def _give_back(memory: mmap.mmap) -> None:
-    """Take memory back that nobody refers to any longer.
-
-    Python may call this anywhere, also within `_empty`: so it waits for nothing.
-    """
-    _returned.put(memory)
-    if _lock.acquire(blocking=False):
-        try:
-            _take_back()
-        finally:
-            _lock.release()
-
-
-def _take_back() -> None:
-    while not _returned.empty():
-        memory = _returned.get()
-        _ready.setdefault(len(memory), []).append(memory)
-        _bytes["in use"] -= len(memory)
-        _bytes["ready"] += len(memory)
-    while _bytes["ready"] > _bytes["in use"]:
-        size = next(size for size, memories in _ready.items() if memories)
-        _bytes["ready"] -= size
-        _ready[size].pop()  # unmapped, since this was the last reference

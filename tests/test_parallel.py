@@ -2,6 +2,8 @@
 
 import collections
 import gc
+import subprocess
+import sys
 import threading
 import time
 import tracemalloc
@@ -164,13 +166,6 @@ def test_plans_that_cannot_be(changed, message):
 # --- from_plan --------------------------------------------------------------------------------
 
 
-def with_threads(dataset):
-    """Give a dataset threads of its own: tf.data has as many as there are cores, perhaps one."""
-    options = tf.data.Options()
-    options.threading.private_threadpool_size = 8
-    return dataset.with_options(options)
-
-
 @pytest.mark.parametrize("workers", [1, 2, 7])
 def test_batches_come_in_order_whoever_makes_them(workers):
     naps = np.random.default_rng(1).uniform(0, 0.01, 40)
@@ -183,11 +178,63 @@ def test_batches_come_in_order_whoever_makes_them(workers):
         at_work.remove(number)
         return number
 
-    dataset = with_threads(from_plan(numbered(40), make_batch, workers=workers))
+    dataset = from_plan(numbered(40), make_batch, workers=workers)
     most_at_work.clear()
     assert values(dataset) == [[number] for number in range(40)]
     assert max(most_at_work) <= workers
     assert workers == 1 or max(most_at_work) > 1
+
+
+def test_workers_that_wait_wait_side_by_side():
+    """Whatever the number of cores: nine must be at work at once, or none goes on."""
+    meeting = threading.Barrier(9)
+
+    def make_batch(number):
+        if threading.current_thread() is not threading.main_thread():  # which asks for the first
+            meeting.wait(timeout=30)
+        return number
+
+    found = values(from_plan(numbered(27), make_batch, workers=9))
+    assert found == [[number] for number in range(27)]
+
+
+UNFINISHED = """
+import time
+import numpy as np
+from helpers.datasets import from_batches
+from helpers.parallel import Plan, from_plan
+
+def slowly(rows, epoch=0):
+    time.sleep(0.3)
+    return rows
+
+class Batches:
+    def __len__(self):
+        return 50
+
+    def __call__(self):
+        return map(slowly, np.zeros((50, 3)))
+
+for dataset in (
+    from_plan(Plan(64, batch_size=2, seed=0), slowly, epochs=None, workers=2),
+    from_batches(Batches()).prefetch(2),
+):
+    cycle = [iter(dataset)]
+    cycle.append(cycle)  # destroyed when Python ends, and no sooner
+    next(cycle[0])
+    kept = iter(dataset)
+    next(kept)
+print("the last line", flush=True)
+"""
+
+
+@pytest.mark.parametrize("time", range(3))
+def test_a_script_ends_though_its_datasets_are_not_at_their_end(time):
+    done = subprocess.run(
+        [sys.executable, "-c", UNFINISHED], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout == "the last line\n"
+    assert "Traceback" not in done.stderr
 
 
 def test_each_batch_gets_its_own_arguments_though_threads_are_late(monkeypatch):
@@ -201,7 +248,7 @@ def test_each_batch_gets_its_own_arguments_though_threads_are_late(monkeypatch):
         return arguments(self, batch)
 
     monkeypatch.setattr(parallel_module._Epoch, "arguments", late)
-    dataset = with_threads(from_plan(numbered(30), lambda number: number, workers=4))
+    dataset = from_plan(numbered(30), lambda number: number, workers=4)
     assert values(dataset) == [[number] for number in range(30)]
     assert asked != sorted(asked)
 
