@@ -19,9 +19,9 @@ import numpy as np
 import tensorflow as tf
 
 from helpers.fast import apply, as_line, is_own
-from helpers.warp import PARAMETERS
+from helpers.warp import PARAMETERS, matrices
 
-__all__ = ["PARAMETERS", "SharedTransforms", "order_of_rows", "sample"]
+__all__ = ["PARAMETERS", "SharedTransforms", "move_points", "order_of_rows", "sample"]
 
 ImageDataGenerator = tf.keras.preprocessing.image.ImageDataGenerator
 
@@ -120,6 +120,49 @@ def sample(datagen: Any, count: int, shape: Sequence[int], *, seed: int, epoch: 
     return table
 
 
+def move_points(points: np.ndarray, table: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """Move points as their images move: key points, the corners of boxes.
+
+    Parameters
+    ----------
+    points : numpy.ndarray
+        Shape (rows, points, 2): x (column) and y (row) in pixels of the image, the centre of the
+        pixel above on the left at (0, 0). A point that is NaN stays NaN.
+    table : numpy.ndarray
+        float64 of shape (rows, 10), as `sample` and `SharedTransforms.lines` return.
+    shape : sequence of int
+        Height and width of the images, those that the table was sampled for.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 of the shape of `points`. Points may lie beyond the border then.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many lines as rows of points.
+
+    Examples
+    --------
+    >>> table = np.array([as_line({"tx": 3, "flip_vertical": True})])
+    >>> move_points(np.array([[[10.0, 0], [20, 31]]]), table, (32, 64)).tolist()
+    [[[7.0, 31.0], [17.0, 0.0]]]
+    """
+    if points.ndim != 3 or points.shape[2] != 2 or len(points) != len(table):
+        raise ValueError(
+            f"points: expected shape ({len(table)}, points, 2) for {len(table)} lines, "
+            f"found {points.shape}"
+        )
+    size = np.array(shape[:2])
+    moves = matrices(table, *size)
+    # A matrix leads from a pixel of the result, (row, column), to its source: here the way back.
+    back = np.linalg.inv(moves[:, :, :2])
+    moved = (points[:, :, ::-1] - moves[:, None, :, 2]) @ back.swapaxes(1, 2)
+    flipped = table[:, None, [7, 6]] != 0  # upside down: rows; left and right: columns
+    return np.where(flipped, size - 1 - moved, moved)[:, :, ::-1]
+
+
 def _random(seed: int, epoch: int, stream: int) -> np.random.Generator:
     for name, value in (("seed", seed), ("epoch", epoch)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
@@ -173,6 +216,11 @@ class SharedTransforms:
       samplewise and featurewise statistics) touch the images named in `photometric` only. Other
       images are rescaled; masks keep their values.
     - Masks are sampled at the nearest pixel, so that no new class number appears.
+    - All frames of a clip (batch, time, height, width, channels) get the one transform.
+
+    Where each of two images shall have a transform of its own, as in siamese pairs, make two of
+    these with different seeds: ``left({"left": …}, rows, epoch) | right({"right": …}, rows,
+    epoch)``. Their random numbers are independent.
 
     With ``fill_mode="wrap"`` images of different sizes differ by up to a pixel of the smaller one;
     the other modes are closer.
@@ -183,10 +231,10 @@ class SharedTransforms:
         Holds the options. Fit it first where it has featurewise options.
     seed : int
         From 0: where the random numbers start.
-    photometric : collection of str
-        Names of the images whose colours may change.
-    masks : collection of str
-        Names of the images that hold class numbers.
+    photometric : collection of str, optional
+        Names of the images whose colours may change: ``"imagery"`` when it is not given.
+    masks : collection of str, optional
+        Names of the images that hold class numbers: ``"cover"`` when it is not given.
     others : collection of str
         Names of one-channel images that are neither, such as heights: they are only moved. (A
         one-channel image that is named nowhere is refused: it may be a misspelled mask.)
@@ -218,12 +266,15 @@ class SharedTransforms:
         datagen: Any,
         *,
         seed: int,
-        photometric: Collection[str] = ("imagery",),
-        masks: Collection[str] = ("cover",),
+        photometric: Collection[str] | None = None,
+        masks: Collection[str] | None = None,
         others: Collection[str] = (),
         mask_fill: int | None = None,
         sampler: Callable[..., np.ndarray] = sample,
     ) -> None:
+        self._given = {"photometric": photometric or (), "masks": masks or (), "others": others}
+        photometric = ("imagery",) if photometric is None else photometric
+        masks = ("cover",) if masks is None else masks
         both = sorted(set(photometric) & set(masks))
         if both:
             raise ValueError(f"{both[0]!r}: expected in photometric or in masks, found in both")
@@ -234,9 +285,8 @@ class SharedTransforms:
             )
         if sampler is sample:
             sample(datagen, 0, (1, 1, 1), seed=seed, epoch=0)  # what is wrong shows here
-        self._datagen = datagen
-        self._seed = seed
-        self._sampler = sampler
+        self._changes_colours = bool(datagen.brightness_range or datagen.channel_shift_range)
+        self._datagen, self._seed, self._sampler = datagen, seed, sampler
         self._photometric = frozenset(photometric)
         self._masks = frozenset(masks)
         self._named = self._photometric | self._masks | frozenset(others)
@@ -290,7 +340,8 @@ class SharedTransforms:
         Parameters
         ----------
         images : mapping of str to numpy.ndarray
-            Each of shape (batch, height, width, channels), values from 0 to 255 or class numbers.
+            Each of shape (batch, height, width, channels), or (batch, time, height, width,
+            channels); values from 0 to 255 or class numbers.
         rows : sequence of int
             Shape (batch,), from 0.
         epoch : int
@@ -304,13 +355,15 @@ class SharedTransforms:
         Raises
         ------
         ValueError
-            If a batch is not as long as `rows`, its images were rescaled before, a one-channel
-            image is named nowhere, a mask holds what would change, or images have other
-            proportions than the first (a rotation would then show other places).
+            If a batch is not as long as `rows`, its images were rescaled before, a name that you
+            gave is no image's, a one-channel image is named nowhere, a mask holds what would
+            change, or images have other proportions than the first (a rotation would then show
+            other places).
         """
+        self._check_names(images)
         for name, batch in images.items():
             self._check(name, batch, len(rows))
-        reference = next(iter(images.values())).shape[1:]
+        reference = next(iter(images.values())).shape[-3:]
         lines = self.lines(rows, epoch, reference)
         return {name: self._apply(name, batch, lines, reference) for name, batch in images.items()}
 
@@ -322,19 +375,33 @@ class SharedTransforms:
             datagen = self._for_masks if name in self._masks else self._only_moved
             lines = lines.copy()
             lines[:, -2:] = np.nan  # channel shift and brightness
+        frames = batch.shape[1] if batch.ndim == 5 else 1
+        flat = batch.reshape(len(batch) * frames, *batch.shape[-3:])
         try:
-            moved = apply(datagen, batch, lines, sampled_for=reference)
+            moved = apply(datagen, flat, lines.repeat(frames, axis=0), sampled_for=reference)
         except ValueError as error:
             raise ValueError(f"{name}: {str(error).removeprefix('images: ')}") from None
+        moved = moved.reshape(batch.shape)
         return moved.astype(batch.dtype) if name in self._masks else moved
 
+    def _check_names(self, images: Mapping[str, np.ndarray]) -> None:
+        given = dict(self._given)
+        if self._changes_colours and set(images) - self._named:  # perhaps the imagery, renamed
+            given["photometric"] = self._photometric
+        for option, names in given.items():
+            unknown = sorted(set(names) - set(images))
+            if unknown:
+                raise ValueError(
+                    f"{option}: expected names of images, {sorted(images)}, found {unknown[0]!r}"
+                )
+
     def _check(self, name: str, batch: np.ndarray, count: int) -> None:
-        if batch.ndim != 4 or len(batch) != count:
+        if batch.ndim not in (4, 5) or len(batch) != count:
             raise ValueError(
-                f"{name}: expected {count} images (batch, height, width, channels), "
-                f"found shape {batch.shape}"
+                f"{name}: expected {count} images (batch, height, width, channels) or clips "
+                f"(batch, time, height, width, channels), found shape {batch.shape}"
             )
-        if name not in self._named and batch.shape[self._datagen.channel_axis] == 1:
+        if name not in self._named and batch.shape[-3:][self._datagen.channel_axis - 1] == 1:
             raise ValueError(
                 f"{name}: expected a one-channel image to be named in masks (class numbers), "
                 f"photometric (colours) or others, found it in none"
@@ -357,8 +424,8 @@ class SharedTransforms:
             )
 
     def _check_values(self, name: str, low: float, high: float) -> None:
-        changes = self._datagen.brightness_range or self._datagen.channel_shift_range
-        if (changes or self._datagen.rescale) and (low < 0 or 0 < high <= 1):
+        changes = self._changes_colours or self._datagen.rescale
+        if changes and (low < 0 or 0 < high <= 1):
             raise ValueError(
                 f"{name}: expected values from 0 to 255, found {low:.3g} to {high:.3g}; leave "
                 "rescale to the ImageDataGenerator of the transforms (or is the batch black?)"

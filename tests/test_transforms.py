@@ -14,8 +14,8 @@ import tensorflow as tf
 from helpers.datasets import from_batches
 from helpers.fast import as_dict
 from helpers.generators import AlignedEpochs
-from helpers.transforms import SharedTransforms, order_of_rows, sample
-from helpers.warp import PARAMETERS
+from helpers.transforms import SharedTransforms, move_points, order_of_rows, sample
+from helpers.warp import PARAMETERS, matrices, warp
 
 ImageDataGenerator = tf.keras.preprocessing.image.ImageDataGenerator
 SAMPLES, BATCH_SIZE, SIZE = 70, 16, 32
@@ -503,3 +503,94 @@ def test_an_empty_batch_stays_empty():
         8,
         3,
     )
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_all_frames_of_a_clip_get_the_one_transform(data_format):
+    colours = COLOURS if data_format == "channels_last" else {}  # Keras cannot
+    options = {**GEOMETRY, **colours, "data_format": data_format, "rescale": 1 / 255}
+    shared = SharedTransforms(ImageDataGenerator(**options), seed=3)
+    clips = {
+        "imagery": np.random.default_rng(0).integers(0, 256, (5, 4, 16, 24, 3)).astype("uint8"),
+        "cover": np.random.default_rng(1).integers(0, 9, (5, 4, 16, 24, 1)).astype("uint8"),
+    }
+    if data_format == "channels_first":
+        clips = {name: np.moveaxis(clip, -1, 2) for name, clip in clips.items()}
+    rows = [7, 0, 3, 2, 9]
+    found = shared(clips, rows, 2)
+    for time in range(4):
+        frames = shared({name: clip[:, time] for name, clip in clips.items()}, rows, 2)
+        for name, expected in frames.items():
+            np.testing.assert_array_equal(found[name][:, time], expected)
+            assert found[name].dtype == expected.dtype
+            assert not np.array_equal(expected, frames[name][::-1])
+
+
+def test_two_seeds_are_independent():
+    """So two images of a sample can have a transform each."""
+    left, right = (
+        SharedTransforms(ImageDataGenerator(**GEOMETRY, **COLOURS), seed=seed).lines(
+            range(4000), 0, (SIZE, SIZE, 3)
+        )
+        for seed in (1, 2)
+    )
+    correlations = np.corrcoef(left.T, right.T)[:10, 10:]
+    assert np.abs(correlations).max() < 4.5 / np.sqrt(4000)  # of 100 that are chance
+    assert not (left[:, 0] == right[:, 0]).any()
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ({"photometric": ["imagry"]}, r"photometric: .*, \['imagery', 'relief'\], found 'imagry'"),
+        ({"masks": ["mask"]}, r"masks: expected names of images, .*, found 'mask'"),
+        ({"others": ["height"]}, r"others: expected names of images, .*, found 'height'"),
+    ],
+)
+def test_names_of_no_image_are_refused(names, message):
+    shared = SharedTransforms(ImageDataGenerator(), seed=1, **names)
+    with pytest.raises(ValueError, match=message):
+        shared(samples(SIZES), range(SAMPLES), 0)
+
+
+def test_colours_that_would_change_in_no_image_are_refused():
+    photos = {"photos": samples(SIZES)["imagery"]}
+    shared = SharedTransforms(ImageDataGenerator(**COLOURS), seed=1)
+    message = r"photometric: expected names of images, \['photos'\], found 'imagery'"
+    with pytest.raises(ValueError, match=message):
+        shared(photos, range(SAMPLES), 0)
+    none = SharedTransforms(ImageDataGenerator(**COLOURS), seed=1, photometric=[])
+    np.testing.assert_array_equal(none(photos, range(SAMPLES), 0)["photos"], photos["photos"])
+
+
+def test_points_move_as_their_pixels_do():
+    """A single bright pixel, its image enlarged so that it covers several: where is its middle?"""
+    height, width, count = 96, 144, 400
+    options = {**GEOMETRY, "shear_range": 9, "zoom_range": (0.3, 0.5)}
+    random = np.random.default_rng(0)
+    x, y = random.integers(40, 104, count), random.integers(24, 72, count)
+    images = np.zeros((count, height, width, 1), "float32")
+    images[np.arange(count), y, x] = 255
+    table = sample(ImageDataGenerator(**options), count, (height, width, 1), seed=4, epoch=0)
+    moves = matrices(table, height, width)
+    after = warp(images, moves, table[:, 6:8] != 0, fill_mode="constant")[..., 0]
+    points = np.stack([x, y], axis=-1)
+    moved = move_points(points[:, None], table, (height, width, 1))[:, 0]
+    seen = ((moved > 6) & (moved < np.array([width, height]) - 7)).all(axis=1)
+    assert min(seen.sum(), table[seen, 6].sum(), table[seen, 7].sum()) > 40
+    after = after[seen] / after[seen].sum(axis=(1, 2), keepdims=True)
+    found = [after.sum(axis=1) @ np.arange(width), after.sum(axis=2) @ np.arange(height)]
+    np.testing.assert_allclose(moved[seen], np.transpose(found), atol=0.1)
+    assert np.abs(moved - points)[seen].mean() > 10
+
+
+def test_points_that_are_missing_stay_so():
+    points = np.array([[[1.0, 2], [np.nan, np.nan], [5, 6]]])
+    table = sample(ImageDataGenerator(**GEOMETRY), 1, (32, 32, 3), seed=4, epoch=0)
+    moved = move_points(points, table, (32, 32, 3))
+    assert np.isnan(moved).any(axis=-1).tolist() == [[False, True, False]]
+    np.testing.assert_allclose(
+        moved[:, ::2], move_points(points[:, ::2], table, (32, 32)), atol=1e-9
+    )
+    with pytest.raises(ValueError, match=r"points: expected shape \(1, points, 2\) for 1 lines"):
+        move_points(points[0], table, (32, 32))
