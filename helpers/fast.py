@@ -39,6 +39,12 @@ _NEUTRAL = (0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, np.nan, np.nan)
 _TX, _TY, _FLIPS, _SHIFT, _BRIGHTNESS = 1, 2, slice(6, 8), 8, 9
 _LEVELS = np.arange(256, dtype=np.float32)
 
+#: The options with which the value of a pixel depends on more than itself.
+STATISTICS = (
+    *("preprocessing_function", "samplewise_center", "samplewise_std_normalization"),
+    *("featurewise_center", "featurewise_std_normalization", "zca_whitening"),
+)
+
 
 class FastImageDataGenerator(tf.keras.preprocessing.image.ImageDataGenerator):
     """An `ImageDataGenerator` that transforms fast: same options, same seeds, same batches.
@@ -160,9 +166,9 @@ def as_line(parameters: Mapping[str, Any]) -> np.ndarray:
     >>> as_line({"theta": 30, "brightness": None})[[0, 4, 9]]
     array([30.,  1., nan])
     """
-    values = [parameters.get(name) for name in warp.PARAMETERS]
-    pairs = zip(values, _NEUTRAL, strict=True)
-    return np.array([neutral if value is None else value for value, neutral in pairs], float)
+    given = {name: value for name, value in parameters.items() if value is not None}
+    neutral = zip(warp.PARAMETERS, _NEUTRAL, strict=True)
+    return np.array([given.get(name, value) for name, value in neutral], float)
 
 
 def as_dict(line: np.ndarray) -> dict[str, float | None]:
@@ -211,14 +217,7 @@ def _values_alone(datagen: Any) -> bool:
     return (
         is_own(datagen, "standardize", ImageDataGenerator)
         and (not datagen.rescale or type(datagen.rescale) in (float, int))  # float32 in NumPy, too
-        and not (
-            datagen.preprocessing_function
-            or datagen.samplewise_center
-            or datagen.samplewise_std_normalization
-            or datagen.featurewise_center
-            or datagen.featurewise_std_normalization
-            or datagen.zca_whitening
-        )
+        and not any(getattr(datagen, option) for option in STATISTICS)
     )
 
 
@@ -266,10 +265,8 @@ def _scaled(
     datagen: Any, table: np.ndarray, shape: tuple[int, ...], sampled_for: tuple[int, ...]
 ) -> np.ndarray:
     """Scale the shifts from the size that they were sampled for to this one."""
-    axes = datagen.row_axis - 1, datagen.col_axis - 1
-    (height, width), (first_height, first_width) = (
-        [one[axis] for axis in axes] for one in (shape, sampled_for)
-    )
+    sides = slice(datagen.row_axis - 1, datagen.col_axis)
+    (height, width), (first_height, first_width) = shape[sides], sampled_for[sides]
     # Rounding may cost the smaller image half a pixel: 32 × 48 beside 65 × 97 is alike.
     small, large = sorted([(height, width), (first_height, first_width)])
     if abs(small[1] - large[1] * small[0] / large[0]) > 0.75:

@@ -64,10 +64,8 @@ class Plan:
             if value < 1:
                 raise ValueError(f"{name}: expected 1 or more, found {value}")
         order_of_rows(1, seed=seed, epoch=0)  # what is wrong with the seed shows here
-        self._count = count
-        self._batch_size = batch_size
-        self._shuffle = shuffle
-        self._seed = seed
+        self._count, self._batch_size = count, batch_size
+        self._shuffle, self._seed = shuffle, seed
         self._epochs_started = 0
 
     def __len__(self) -> int:
@@ -218,7 +216,7 @@ class _Epoch:
     """The batches of one epoch's plan, taken in their order by whichever thread needs one first."""
 
     def __init__(self, batches: Iterable[Any], length: int) -> None:
-        self._batches = enumerate(_counted(batches, length))
+        self._batches = _counted(iter(batches), length)
         self._waiting: dict[int, Any] = {}
         self._left = length
         self._error: Exception | None = None
@@ -235,24 +233,21 @@ class _Epoch:
                     raise self._error
                 try:
                     number, arguments = next(self._batches)
+                    self._waiting[number] = arguments
                 except Exception as error:
                     self._error = error  # the same for every thread that waits for more
-                else:
-                    self._waiting[number] = arguments
             self._left -= 1
             return self._waiting.pop(batch), self._left == 0
 
 
-def _counted(batches: Iterable[Any], length: int) -> Iterator[Any]:
-    """Yield the batches of a plan, or raise if there are not as many as there should be."""
-    iterator = iter(batches)
-    for count in range(length):
+def _counted(batches: Iterator[Any], length: int) -> Iterator[tuple[int, Any]]:
+    """Number the batches of a plan, or raise if there are not as many as there should be."""
+    found = f"plan: expected {length} batches in an epoch, found"
+    for number in range(length):
         try:
-            arguments = next(iterator)
+            arguments = next(batches)
         except StopIteration:
-            raise BatchError(
-                f"plan: expected {length} batches in an epoch, found {count}"
-            ) from None
-        if count == length - 1 and next(iterator, None) is not None:
-            raise BatchError(f"plan: expected {length} batches in an epoch, found more")
-        yield arguments
+            raise BatchError(f"{found} {number}") from None
+        if number == length - 1 and next(batches, None) is not None:
+            raise BatchError(f"{found} more")
+        yield number, arguments

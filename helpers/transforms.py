@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from helpers.fast import apply, as_line, is_own
+from helpers.fast import STATISTICS, apply, as_line, is_own
 from helpers.warp import PARAMETERS, matrices
 
 __all__ = ["PARAMETERS", "SharedTransforms", "move_points", "order_of_rows", "sample"]
@@ -291,8 +291,7 @@ class SharedTransforms:
         self._masks = frozenset(masks)
         self._named = self._photometric | self._masks | frozenset(others)
         self._mask_fill = mask_fill
-        self._only_moved = _without_statistics(datagen)
-        self._for_masks = _without_statistics(datagen)
+        self._only_moved, self._for_masks = (_without_statistics(datagen) for _ in range(2))
         self._for_masks.interpolation_order, self._for_masks.rescale = 0, None
         self._for_masks.cval = datagen.cval if mask_fill is None else mask_fill
         self._tables: dict[Any, np.ndarray] = {}
@@ -303,9 +302,7 @@ class SharedTransforms:
 
         Parameters
         ----------
-        rows : sequence of int
-            From 0.
-        epoch : int
+        rows, epoch : sequence of int, int
             From 0.
         shape : sequence of int
             Of one image, in whose pixels shifts are.
@@ -342,10 +339,8 @@ class SharedTransforms:
         images : mapping of str to numpy.ndarray
             Each of shape (batch, height, width, channels), or (batch, time, height, width,
             channels); values from 0 to 255 or class numbers.
-        rows : sequence of int
-            Shape (batch,), from 0.
-        epoch : int
-            From 0.
+        rows, epoch : sequence of int, int
+            From 0; as many rows as images.
 
         Returns
         -------
@@ -435,8 +430,6 @@ class SharedTransforms:
 def _without_statistics(datagen: Any) -> Any:
     """Return a copy that moves pixels and rescales, and does nothing else to the values."""
     plain = copy.copy(datagen)
-    plain.preprocessing_function = None
-    plain.samplewise_center = plain.samplewise_std_normalization = False
-    plain.featurewise_center = plain.featurewise_std_normalization = False
-    plain.zca_whitening = False
+    for option in STATISTICS:
+        setattr(plain, option, None)
     return plain
