@@ -355,9 +355,9 @@ class SharedTransforms:
             change, or images have other proportions than the first (a rotation would then show
             other places).
         """
-        self._check_names(images)
         for name, batch in images.items():
             self._check(name, batch, len(rows))
+        self._check_names(images)
         reference = next(iter(images.values())).shape[-3:]
         lines = self.lines(rows, epoch, reference)
         return {name: self._apply(name, batch, lines, reference) for name, batch in images.items()}
