@@ -92,7 +92,8 @@ def from_batches(
         if not hasattr(batches, "__len__"):
             raise TypeError(
                 "length: expected the number of batches in an epoch, found none; pass "
-                "length=<int>, tf.data.INFINITE_CARDINALITY if it never ends, or tf.data.UNKNOWN_CARDINALITY"
+                "length=<int>, tf.data.INFINITE_CARDINALITY if it never ends, or "
+                "tf.data.UNKNOWN_CARDINALITY"
             )
         length = len(batches)
     if length < 1 and length not in _NO_COUNT:
