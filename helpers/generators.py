@@ -109,7 +109,9 @@ class _EpochByEpoch:
     """Each call starts the next epoch; ``_batches(epoch)`` makes its batches."""
 
     _batches: Callable[..., Iterator[Any]]
-    _epochs_started = 0
+
+    def __init__(self) -> None:
+        self._epochs_started = 0  # of each object, so that who looks at it can put it back
 
     def __call__(self) -> Iterator[Any]:
         """Start the next epoch and return an iterator over its batches."""
@@ -166,6 +168,7 @@ class Epochs(_EpochByEpoch):
             raise ValueError("flow: expected at least one sample, found 0")
         if flow.image_data_generator is not None:  # what is wrong with it shows here
             sample(flow.image_data_generator, 0, (1, 1, 1), seed=flow.seed, epoch=0)
+        super().__init__()
         self.flow = flow
 
     def __len__(self) -> int:
@@ -258,6 +261,7 @@ class AlignedEpochs(_EpochByEpoch):
             raise TypeError(f"flows: expected a dict of name: flow, found {type(flows).__name__}")
         if not flows:
             raise ValueError("flows: expected at least one flow by name, found none")
+        super().__init__()
         self._epochs = {name: Epochs(flow) for name, flow in flows.items()}
         self._assemble = assemble
         self._transforms = transforms
