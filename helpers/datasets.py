@@ -29,6 +29,9 @@ __all__ = [
     "structure_tree",
 ]
 
+_ROLES = ("inputs", "targets", "weights")
+_NO_COUNT = (tf.data.INFINITE_CARDINALITY, tf.data.UNKNOWN_CARDINALITY)
+
 
 class BatchError(ValueError):
     """A batch does not conform to the signature; the message begins with the leaf's path."""
@@ -45,16 +48,15 @@ def from_batches(
     Parameters
     ----------
     batches : callable
-        Called once an epoch, without arguments; returns an iterable of batches. A batch is any
-        nest of tuples, lists (they become tuples) and dicts of arrays, each with its samples on
-        the first axis. If it has ``peek()``, as `helpers.generators.Epochs` has, that gives the
-        first batch; else one epoch is started and dropped.
+        Called once per epoch; returns an iterable of batches. A batch is any nest of tuples, lists
+        (they become tuples) and dicts of arrays, each with its samples on the first axis. The first
+        batch is that of ``batches.peek()``, or of one more epoch, which is dropped.
     signature : nest of tf.TypeSpec, optional
-        The structure, shapes and dtypes that each batch must have. Taken from the first batch
-        when it is not given: batch axis ``None``, the rest as it is.
+        The structure, shapes and dtypes that each batch must have, with None where an axis varies.
+        Else that of the first batch: batch axis None, the rest as it is.
     length : int, optional
-        Batches in an epoch; ``len(batches)`` when it is not given. Pass
-        ``tf.data.INFINITE_CARDINALITY`` for a generator that never ends.
+        Batches in an epoch, else ``len(batches)``. ``tf.data.INFINITE_CARDINALITY`` says that it
+        never ends, ``tf.data.UNKNOWN_CARDINALITY`` that nobody knows when.
 
     Returns
     -------
@@ -68,8 +70,8 @@ def from_batches(
     ValueError
         If the length is below 1.
     BatchError
-        If the first batch does not conform; at once. A later one that does not, or an epoch that
-        is not `length` batches long, stops the iteration with the same message.
+        If the first batch does not conform. A later one that does not, or an epoch of another
+        length, stops the iteration with the same message.
 
     Examples
     --------
@@ -92,17 +94,22 @@ def from_batches(
         if not hasattr(batches, "__len__"):
             raise TypeError(
                 "length: expected the number of batches in an epoch, found none; pass "
-                "length=<int>, or length=tf.data.INFINITE_CARDINALITY if the generator never ends"
+                "length=<int>, tf.data.INFINITE_CARDINALITY if it never ends, or "
+                "tf.data.UNKNOWN_CARDINALITY"
             )
         length = len(batches)
-    if length < 1 and length != tf.data.INFINITE_CARDINALITY:
+    if length < 1 and length not in _NO_COUNT:
         raise ValueError(f"length: expected 1 or more batches in an epoch, found {length}")
     first = _first_batch(batches)
-    if signature is None:
-        _check_arity(first)
-        signature = signature_of(first)
-    else:
+    if signature is not None:
         signature = _map_leaves(lambda _, spec: spec, signature)  # tuples for lists
+    elif isinstance(first, tuple | list) and len(first) > 3:
+        raise BatchError(
+            f"element: expected (inputs, targets) or (inputs, targets, weights), found a tuple of "
+            f"{len(first)}; put the inputs into a tuple of their own, and the targets too"
+        )
+    else:
+        signature = signature_of(first)
     conform(first, signature)
 
     def checked() -> Iterator[Any]:
@@ -115,10 +122,12 @@ def from_batches(
             if count == length and next(iterator, None) is not None:
                 raise BatchError(f"length: expected {length} batches in an epoch, found more")
             yield conform(batch, signature)
-        if length >= 0 and count < length:
+        if count < length:
             raise BatchError(f"length: expected {length} batches in an epoch, found {count}")
 
     dataset = tf.data.Dataset.from_generator(checked, output_signature=signature)
+    if length == tf.data.UNKNOWN_CARDINALITY:
+        return dataset
     return dataset.apply(tf.data.experimental.assert_cardinality(length))
 
 
@@ -138,7 +147,7 @@ def signature_of(batch: Any) -> Any:
     Raises
     ------
     BatchError
-        If a leaf is a single number, or cannot become an array of one dtype.
+        If a leaf is a single value, or cannot become an array of one dtype.
 
     Examples
     --------
@@ -147,13 +156,11 @@ def signature_of(batch: Any) -> Any:
     """
 
     def spec(path: str, leaf: Any) -> tf.TypeSpec:
-        if isinstance(leaf, tf.RaggedTensor | tf.SparseTensor):
-            raise BatchError(f"{path}: a {type(leaf).__name__} needs a signature; pass signature=")
         value = _as_array(path, leaf)
         if value.ndim == 0:
             raise BatchError(
                 f"{path}: expected an array with its samples on the first axis, found the single "
-                f"value {value!r}; wrap a list of numbers in np.array"
+                f"value {leaf!r}; wrap a list of numbers or strings in np.array"
             )
         return tf.TensorSpec((None, *value.shape[1:]), tf.as_dtype(value.dtype))
 
@@ -178,27 +185,31 @@ def conform(batch: Any, signature: Any) -> Any:
     Raises
     ------
     BatchError
-        For another structure, another shape, leaves of different batch length, or a change of
-        dtype that would lose information.
+        For another structure, shape or batch length, or a change of dtype that would lose values.
 
     Examples
     --------
     >>> conform([np.zeros((4, 2))], (tf.TensorSpec((None, 2)),))[0].dtype
     dtype('float32')
     """
-    _check_structure(batch, signature)
-    wanted = dict(leaves(signature))
-    found = dict(leaves(batch))
-    conformed = {path: _conform_leaf(path, found[path], spec) for path, spec in wanted.items()}
-    _check_batch_length(conformed, wanted)
-    return _map_leaves(lambda path, _: conformed[path], batch)
+    conformed = _conform(batch, signature)
+    specs = dict(leaves(signature))
+    lengths = [
+        (path, leaf.shape[0])
+        for path, leaf in leaves(conformed)
+        if specs[path].shape.rank and specs[path].shape[0] is None
+    ]
+    for path, length in lengths[1:]:
+        first, expected = lengths[0]
+        if length != expected:
+            raise BatchError(
+                f"{path}: expected {expected} samples in the batch as in {first}, found {length}"
+            )
+    return conformed
 
 
 def leaves(structure: Any) -> list[tuple[str, Any]]:
-    """Return ``(path, leaf)`` of each leaf, in order.
-
-    In a tuple of up to three the first part is called ``inputs``, the second ``targets``, the
-    third ``weights``: that is how Keras reads an element.
+    """Return ``(path, leaf)`` of each leaf, in order; a path has the names of `parts_of`.
 
     Parameters
     ----------
@@ -217,66 +228,6 @@ def leaves(structure: Any) -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
     _map_leaves(lambda path, leaf: found.append((path, leaf)), structure)
     return found
-
-
-def structure_tree(structure: Any) -> str:
-    """Return a batch, an element or a signature as a tree of names, shapes and dtypes.
-
-    Parameters
-    ----------
-    structure : nest of arrays or tf.TypeSpec
-        Any structure.
-
-    Returns
-    -------
-    str
-        One line for each part.
-
-    Examples
-    --------
-    >>> print(structure_tree((np.zeros((2, 3)), {"a": np.zeros(2, "int32")})))
-    inputs   (2, 3)  float64
-    targets
-    └── a    (2,)    int32
-    """
-    rows: list[tuple[str, str, str]] = []
-
-    def walk(part: Any, path: str, indent: str) -> None:
-        children = parts_of(part, path)
-        for number, (below, label, child) in enumerate(children, start=1):
-            last = number == len(children)
-            branch = ("└── " if last else "├── ") if path else ""
-            shown = ("", "") if parts_of(child, below) else shape_and_dtype(child)
-            rows.append((indent + branch + label, *shown))
-            walk(child, below, indent + (("    " if last else "│   ") if path else ""))
-
-    walk(structure, "", "")
-    if not rows:
-        rows.append(("element", *shape_and_dtype(structure)))
-    widths = [max(len(row[column]) for row in rows) for column in range(2)]
-    return "\n".join(
-        f"{name:<{widths[0]}}  {shape:<{widths[1]}}  {dtype}".rstrip()
-        for name, shape, dtype in rows
-    )
-
-
-def _first_batch(batches: Callable[[], Iterable[Any]]) -> Any:
-    if hasattr(batches, "peek"):
-        return batches.peek()
-    started = batches()
-    if not isinstance(started, Iterable):
-        raise TypeError(
-            f"batches: expected that batches() returns an iterable of batches, "
-            f"found {type(started).__name__}"
-        )
-    if iter(started) is started and batches() is started:
-        raise TypeError(
-            f"batches: expected a new iterable at each call, found the same "
-            f"{type(started).__name__} twice; it runs out after one epoch"
-        )
-    for batch in started:
-        return batch
-    raise BatchError("batches: expected at least one batch in an epoch, found none")
 
 
 def parts_of(part: Any, path: str = "") -> list[tuple[str, str, Any]]:
@@ -308,75 +259,58 @@ def parts_of(part: Any, path: str = "") -> list[tuple[str, str, Any]]:
         return [(f"{path or 'element'}[{key!r}]", str(key), value) for key, value in part.items()]
     if not isinstance(part, tuple | list):
         return []
-    if not path and 1 <= len(part) <= 3:
-        roles = ("inputs", "targets", "weights")
-        return [(role, role, value) for role, value in zip(roles, part, strict=False)]
+    if not path and len(part) <= 3:
+        return [(name, name, value) for name, value in zip(_ROLES, part, strict=False)]
     return [(f"{path or 'element'}[{i}]", f"[{i}]", value) for i, value in enumerate(part)]
 
 
-def _map_leaves(function: Callable[[str, Any], Any], part: Any, path: str = "") -> Any:
-    """Apply ``function(path, leaf)`` to each leaf and keep the structure, tuples for lists."""
-    kind = _kind(part)
-    if kind == "leaf":
-        return function(path or "element", part)
-    values = [_map_leaves(function, child, where) for where, _, child in parts_of(part, path)]
-    if kind == "dict":
-        return dict(zip(part, values, strict=True))
-    return type(part)(*values) if hasattr(part, "_fields") else tuple(values)
+def structure_tree(structure: Any) -> str:
+    """Return a batch, an element or a signature as a tree of names, shapes and dtypes.
 
+    Parameters
+    ----------
+    structure : nest of arrays or tf.TypeSpec
 
-def _kind(part: Any) -> str:
-    if isinstance(part, Mapping):
-        return "dict"
-    return "tuple" if isinstance(part, tuple | list) else "leaf"
+    Returns
+    -------
+    str
+        One line for each part.
 
+    Examples
+    --------
+    >>> print(structure_tree((np.zeros((2, 3)), {"a": np.zeros(2, "int32")})))
+    inputs   (2, 3)  float64
+    targets
+    └── a    (2,)    int32
+    """
+    rows: list[tuple[str, str, str]] = []
 
-def _keys(part: Any) -> Iterable[Any]:
-    """Return what the parts of a nest are found by."""
-    return part if _kind(part) == "dict" else range(0 if _kind(part) == "leaf" else len(part))
+    def walk(part: Any, path: str, indent: str) -> None:
+        children = parts_of(part, path)
+        for number, (below, label, child) in enumerate(children, start=1):
+            branch, rest = ("├── ", "│   ") if number < len(children) else ("└── ", "    ")
+            if not path:
+                branch = rest = ""
+            shown = ("", "") if parts_of(child, below) else shape_and_dtype(child)
+            rows.append((indent + branch + label, *shown))
+            walk(child, below, indent + rest)
 
-
-def _check_arity(batch: Any) -> None:
-    if isinstance(batch, tuple | list) and len(batch) > 3:
-        raise BatchError(
-            f"element: expected (inputs, targets) or (inputs, targets, weights), found a tuple of "
-            f"{len(batch)}; put the inputs into a tuple of their own, and the targets too"
-        )
-
-
-def _check_structure(part: Any, wanted: Any, path: str = "") -> None:
-    kinds = {_kind(part), _kind(wanted)}
-    where = path or "element"
-    if "dict" in kinds and len(kinds) == 1 and set(part) != set(wanted):
-        missing = sorted(set(wanted) - set(part), key=str)
-        extra = sorted(set(part) - set(wanted), key=str)
-        raise BatchError(
-            f"{where}: expected keys {sorted(wanted, key=str)}, found {sorted(part, key=str)}"
-            + f"; missing {missing}" * bool(missing)
-            + f"; not expected {extra}" * bool(extra)
-        )
-    if len(kinds) > 1 or ("tuple" in kinds and len(part) != len(wanted)):
-        raise BatchError(f"{where}: expected {_outline(wanted)}, found {_outline(part)}")
-    for (below, _, child), key in zip(parts_of(wanted, path), _keys(wanted), strict=True):
-        _check_structure(part[key], child, below)
-
-
-def _outline(part: Any) -> str:
-    kind = _kind(part)
-    if kind == "dict":
-        return f"a dict with keys {sorted(part, key=str)}"
-    if kind == "tuple":
-        return f"a tuple of {len(part)}"
-    return f"one array {shape_and_dtype(part)[0]}"
+    walk(structure, "", "")
+    if not rows:
+        rows.append(("element", *shape_and_dtype(structure)))
+    widths = [max(len(row[column]) for row in rows) for column in range(2)]
+    return "\n".join(
+        f"{name:<{widths[0]}}  {shape:<{widths[1]}}  {dtype}".rstrip()
+        for name, shape, dtype in rows
+    )
 
 
 def shape_and_dtype(leaf: Any) -> tuple[str, str]:
-    """Return the shape and the dtype of a leaf, or of its spec, as text.
+    """Return the shape and the dtype of a leaf, or of its spec, as strings.
 
     Parameters
     ----------
     leaf : array or tf.TypeSpec
-        One leaf.
 
     Returns
     -------
@@ -388,28 +322,108 @@ def shape_and_dtype(leaf: Any) -> tuple[str, str]:
     >>> shape_and_dtype(tf.TensorSpec((None, 3), tf.float32))
     ('(None, 3)', 'float32')
     """
-    shape = getattr(leaf, "shape", None)
-    if shape is None and not isinstance(leaf, tf.TypeSpec):
+    if not hasattr(leaf, "shape") and not isinstance(leaf, tf.TypeSpec):
         leaf = np.asarray(leaf)
-        shape = leaf.shape
+    shape, dtype = getattr(leaf, "shape", None), getattr(leaf, "dtype", "")
     if isinstance(shape, tf.TensorShape):
         shape = "<unknown>" if shape.rank is None else tuple(shape.as_list())
-    dtype = getattr(leaf, "dtype", "")
-    name = getattr(dtype, "name", str(dtype))
-    return str(shape), name
+    return str(shape), getattr(dtype, "name", str(dtype))
+
+
+def _first_batch(batches: Callable[[], Iterable[Any]]) -> Any:
+    if hasattr(batches, "peek"):
+        return batches.peek()
+    started = batches()
+    if not isinstance(started, Iterable):
+        raise TypeError(
+            f"batches: expected that batches() returns an iterable of batches, "
+            f"found {type(started).__name__}"
+        )
+    if iter(started) is started and batches() is started:
+        raise TypeError(
+            f"batches: expected a new iterable at each call, found the same "
+            f"{type(started).__name__} twice; it runs out after one epoch"
+        )
+    for batch in started:
+        return batch
+    raise BatchError("batches: expected at least one batch in an epoch, found none")
+
+
+def _kind(part: Any) -> str:
+    if isinstance(part, Mapping):
+        return "dict"
+    return "tuple" if isinstance(part, tuple | list) else "leaf"
+
+
+def _map_leaves(function: Callable[[str, Any], Any], part: Any, path: str = "") -> Any:
+    """Apply ``function(path, leaf)`` to each leaf and keep the structure, tuples for lists."""
+    if _kind(part) == "leaf":
+        return function(path or "element", part)
+    return _rebuilt(
+        part, [_map_leaves(function, child, below) for below, _, child in parts_of(part, path)]
+    )
+
+
+def _rebuilt(part: Any, values: list[Any]) -> Any:
+    if isinstance(part, Mapping):
+        return dict(zip(part, values, strict=True))
+    return type(part)(*values) if hasattr(part, "_fields") else tuple(values)
+
+
+def _conform(part: Any, wanted: Any, path: str = "") -> Any:
+    """Compare a part of a batch with that of the signature, and convert its leaves."""
+    where, kinds = path or "element", {_kind(part), _kind(wanted)}
+    if kinds == {"leaf"}:
+        return _conform_leaf(where, part, wanted)
+    if kinds == {"dict"} and set(part) != set(wanted):
+        missing = sorted(set(wanted) - set(part), key=str)
+        extra = sorted(set(part) - set(wanted), key=str)
+        raise BatchError(
+            f"{where}: expected keys {sorted(wanted, key=str)}, found {sorted(part, key=str)}"
+            + f"; missing {missing}" * bool(missing)
+            + f"; not expected {extra}" * bool(extra)
+        )
+    if len(kinds) > 1 or len(part) != len(wanted):
+        raise BatchError(
+            f"{where}: expected {_outline(wanted)}, found {_outline(part)}"
+            + "; wrap a list of numbers or strings in np.array" * isinstance(part, list)
+        )
+    specs = {below: spec for below, _, spec in parts_of(wanted, path)}
+    return _rebuilt(
+        part, [_conform(child, specs[below], below) for below, _, child in parts_of(part, path)]
+    )
+
+
+def _outline(part: Any) -> str:
+    if isinstance(part, Mapping):
+        return f"a dict with keys {sorted(part, key=str)}"
+    if isinstance(part, tuple | list):
+        return f"a {'list' if isinstance(part, list) else 'tuple'} of {len(part)}"
+    return f"one array {shape_and_dtype(part)[0]}"
 
 
 def _as_array(path: str, leaf: Any) -> np.ndarray:
-    try:
-        value = np.asarray(leaf)
-    except ValueError as error:
-        raise BatchError(f"{path}: expected one array, found parts of unequal shape") from error
+    if isinstance(leaf, tf.RaggedTensor | tf.SparseTensor):
+        raise BatchError(f"{path}: a {type(leaf).__name__} needs a signature; pass signature=")
+    value = np.asarray(leaf)
     if value.dtype == object:
+        kinds = {type(item).__name__ for item in value.flat}
         raise BatchError(
-            f"{path}: expected numbers or strings, found {type(leaf).__name__} of objects; "
-            "strings: .astype(str), numbers: .astype('float32')"
+            f"{path}: expected numbers or strings, found {type(leaf).__name__} of objects "
+            f"({', '.join(sorted(kinds))}); {_object_advice(kinds)}"
         )
     return value
+
+
+def _object_advice(kinds: set[str]) -> str:
+    """Say what to do with an array of objects of these types."""
+    if kinds & {"list", "ndarray"}:
+        return "pad its parts to one shape, or pass a tf.RaggedTensor and signature="
+    convert = "use .astype('float32')"
+    if kinds & {"str", "bytes"}:
+        convert = "use .astype(str)" if "str" in kinds else "use .astype(bytes)"
+    gaps = kinds & {"NoneType", "NAType"} or {"str", "float"} <= kinds
+    return f"fill the gaps, then {convert}" if gaps else convert
 
 
 def _conform_leaf(path: str, leaf: Any, spec: tf.TypeSpec) -> Any:
@@ -421,12 +435,13 @@ def _conform_leaf(path: str, leaf: Any, spec: tf.TypeSpec) -> Any:
             f"{path}: expected shape {shape_and_dtype(spec)[0]}, found {value.shape}"
             + _signature_advice(value.shape, spec)
         )
-    wanted = spec.dtype.as_numpy_dtype
-    if spec.dtype == tf.string or value.dtype.kind in "SU":
-        if (spec.dtype == tf.string) != (value.dtype.kind in "SU"):
-            raise BatchError(f"{path}: expected {spec.dtype.name}, found {value.dtype}")
+    is_string = value.dtype.kind in "SU"
+    if is_string != (spec.dtype == tf.string):
+        raise BatchError(f"{path}: expected {spec.dtype.name}, found {value.dtype}")
+    if is_string:
         return value
-    loss = _what_is_lost(value, np.dtype(wanted))
+    wanted = np.dtype(spec.dtype.as_numpy_dtype)
+    loss = _what_is_lost(value, wanted)
     if loss:
         raise BatchError(f"{path}: expected {spec.dtype.name}, found {value.dtype}; {loss}")
     return value.astype(wanted, copy=False)
@@ -434,33 +449,30 @@ def _conform_leaf(path: str, leaf: Any, spec: tf.TypeSpec) -> Any:
 
 def _signature_advice(shape: tuple[int, ...], spec: tf.TensorSpec) -> str:
     """Say which axes of the signature would have to be open."""
-    if spec.shape.rank != len(shape):
+    wanted = spec.shape.as_list()
+    if len(wanted) != len(shape):
         return ""
-    axes = [
-        axis
-        for axis, pair in enumerate(zip(shape, spec.shape, strict=True))
-        if pair[1] not in (None, pair[0])
-    ]
-    open_shape = tuple(None if axis in axes else size for axis, size in enumerate(spec.shape))
+    axes = [axis for axis, size in enumerate(wanted) if size not in (None, shape[axis])]
+    opened = tuple(None if axis in axes else size for axis, size in enumerate(wanted))
     number = f"axis {axes[0]}" if len(axes) == 1 else f"axes {axes}"
-    return f"; if {number} may vary, pass signature= with None there: {open_shape}"
+    return f"; if {number} may vary, pass signature= with None there: {opened}"
 
 
 def _what_is_lost(value: np.ndarray, wanted: np.dtype) -> str:
     """Say what a change of dtype would lose; empty where nothing is lost but float digits."""
-    kind = value.dtype.kind
+    kind, is_integer = value.dtype.kind, wanted.kind in "iu"
     if value.dtype == wanted or value.size == 0:
         return ""
     if wanted.kind == "b":
         return "numbers would become True and False"
-    if wanted.kind in "iu":
-        if kind in "fc":
-            return "fractions would be cut to integers"
-        limits = np.iinfo(wanted)
-        if kind in "iu" and (value.min() < limits.min or value.max() > limits.max):
-            return f"values from {value.min()} to {value.max()} would not fit"
-    elif kind == "c" and wanted.kind != "c":
+    if is_integer and kind in "fc":
+        return "fractions would be cut to integers"
+    if kind == "c" and wanted.kind != "c":
         return "imaginary parts would be lost"
+    if is_integer and kind in "iu":
+        low, high = value.min(), value.max()
+        if low < np.iinfo(wanted).min or high > np.iinfo(wanted).max:
+            return f"values from {low} to {high} would not fit"
     elif kind in "iu":
         if not np.array_equal(value.astype(wanted).astype(value.dtype), value):
             return "integers this large would be rounded"
@@ -470,20 +482,6 @@ def _what_is_lost(value: np.ndarray, wanted: np.dtype) -> str:
         if too_large.any():
             return f"values up to {np.abs(value[too_large]).max():.3g} would become infinite"
     return ""
-
-
-def _check_batch_length(conformed: Mapping[str, Any], wanted: Mapping[str, tf.TypeSpec]) -> None:
-    first = None
-    for path, spec in wanted.items():
-        if not isinstance(spec, tf.TensorSpec) or not spec.shape.rank or spec.shape[0] is not None:
-            continue
-        length = len(conformed[path])
-        if first is None:
-            first = (path, length)
-        elif length != first[1]:
-            raise BatchError(
-                f"{path}: expected {first[1]} samples in the batch as in {first[0]}, found {length}"
-            )
 
 
 @atexit.register

@@ -59,22 +59,21 @@ def row_flow(
     seed : int
         Flows with the same seed, length and batch size yield the same rows.
     **options
-        Passed on to ``datagen.flow_from_dataframe``, such as ``color_mode``, or
-        ``subset="validation"`` with the `validation_split` of `datagen`: the rows stay positions in
-        all of `paths`.
+        Passed on to ``datagen.flow_from_dataframe``, such as ``color_mode``. With
+        ``subset="validation"`` and the ``validation_split`` of `datagen` the flow holds the first
+        part of `paths`, with ``"training"`` the rest; rows stay positions in all of `paths`. So
+        shuffle files that are sorted by class before.
 
     Returns
     -------
     flow
-        An endless iterator of ``(images, rows)``: float32 of shape
-        (batch, height, width, channels) and int64 of shape (batch,).
+        Endless batches ``(images, rows)``: float32 of shape (batch, height, width, channels) and
+        int64 of shape (batch,).
 
     Raises
     ------
-    FileNotFoundError
-        If a path is not a file. (Keras would drop the row and go on.)
-    ValueError
-        If a file's ending is none that Keras reads. (Likewise.)
+    FileNotFoundError, ValueError
+        If a path is no file, or has an ending that Keras does not read. (It would drop the row.)
 
     Examples
     --------
@@ -106,18 +105,34 @@ def row_flow(
     )
 
 
-class Epochs:
+class _EpochByEpoch:
+    """Each call starts the next epoch; ``_batches(epoch)`` makes its batches."""
+
+    _batches: Callable[..., Iterator[Any]]
+
+    def __init__(self) -> None:
+        self._epochs_started = 0  # of each object, so that who looks at it can put it back
+
+    def __call__(self) -> Iterator[Any]:
+        """Start the next epoch and return an iterator over its batches."""
+        epoch = self._epochs_started
+        self._epochs_started += 1
+        return self._batches(epoch)
+
+    def peek(self) -> Any:
+        """Return the first batch of the next epoch without starting it."""
+        return next(self._batches(self._epochs_started))
+
+
+class Epochs(_EpochByEpoch):
     """Whole epochs of one flow: a callable that ``Dataset.from_generator`` can call again.
 
-    Each call starts the next epoch of the same flow and yields ``len(flow)`` batches, so the
-    augmentation differs from epoch to epoch. The transform of a sample depends on the flow's seed,
-    the epoch and the row (its position in the flow); the order of rows on the seed and the epoch.
-    Nothing else matters: not the batch size, other threads, epochs that were left half way, or who
-    else uses NumPy's global random state. Neither that state nor the flow is touched. (What a
-    ``preprocessing_function`` takes from ``np.random`` is its own affair.)
-
-    The numbers come from `helpers.transforms`, so they are others than a bare flow with the same
-    seed would sample.
+    Each call starts the next epoch of the same flow and yields ``len(flow)`` batches. The transform
+    of a sample follows from the flow's seed, the epoch and the row (its position in the flow), the
+    order of rows from seed and epoch: not from the batch size, other threads, epochs that were left
+    half way, or NumPy's global random state. Neither that state nor the flow is touched. (What a
+    ``preprocessing_function`` takes from ``np.random`` is its own affair.) The numbers come from
+    `helpers.transforms`: a bare flow with the same seed samples others.
 
     Parameters
     ----------
@@ -128,8 +143,7 @@ class Epochs:
     Raises
     ------
     TypeError
-        If `flow` is not a flow (an ``ImageDataGenerator`` itself, for example), or its
-        ``ImageDataGenerator`` is of a class that samples by itself.
+        If `flow` is not a flow, or its ``ImageDataGenerator`` is of a class that samples by itself.
     ValueError
         If the flow has no seed, or no samples.
 
@@ -154,40 +168,34 @@ class Epochs:
             raise ValueError("flow: expected at least one sample, found 0")
         if flow.image_data_generator is not None:  # what is wrong with it shows here
             sample(flow.image_data_generator, 0, (1, 1, 1), seed=flow.seed, epoch=0)
+        super().__init__()
         self.flow = flow
-        self._epochs_started = 0
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
         return len(self.flow)
 
-    def __call__(self) -> Iterator[Any]:
-        """Start the next epoch and return an iterator over its batches."""
-        epoch = self._epochs_started
-        self._epochs_started += 1
-        return self._batches(epoch)
-
-    def peek(self) -> Any:
-        """Return the first batch of the next epoch without starting it."""
-        return next(self._batches(self._epochs_started))
-
-    def _batches(self, epoch: int) -> Iterator[Any]:
+    def _batches(self, epoch: int, order: np.ndarray | None = None) -> Iterator[Any]:
         flow = copy.copy(self.flow)
         count, seed = flow.n, flow.seed
-        order = order_of_rows(count, seed=seed, epoch=epoch) if flow.shuffle else np.arange(count)
-        flow.index_array = order
+        if order is None and flow.shuffle:
+            order = order_of_rows(count, seed=seed, epoch=epoch)
+        flow.index_array = order = np.arange(count) if order is None else order
         flow.seed = None  # or it would seed NumPy's global state
         if flow.image_data_generator is not None:
             flow.image_data_generator = _with_table(flow.image_data_generator, order, seed, epoch)
         for index in range(len(self)):
             yield flow[index]
 
+    def _last(self) -> Any:
+        """Return a batch of the flow's last samples, where a table that is too short ends."""
+        return next(self._batches(0, np.arange(self.flow.n)[::-1]))
+
 
 def _with_table(datagen: Any, order: np.ndarray, flow_seed: int, epoch: int) -> Any:
     """Return a copy that transforms one image after the other as the epoch's table says.
 
-    A flow asks ``get_random_transform`` once for each image of a batch, in the batch's order
-    (keras/src/legacy/preprocessing/image.py, `_get_batches_of_transformed_samples`).
+    A flow asks ``get_random_transform`` once for each image of a batch, in the batch's order.
     """
     lines: Iterator[np.ndarray] | None = None
 
@@ -202,7 +210,7 @@ def _with_table(datagen: Any, order: np.ndarray, flow_seed: int, epoch: int) -> 
     return twin
 
 
-class AlignedEpochs:
+class AlignedEpochs(_EpochByEpoch):
     """Epochs in which every stream is on the same rows, by construction.
 
     Each flow yields ``(images, rows)``. The rows must be equal in all flows; every other
@@ -225,7 +233,8 @@ class AlignedEpochs:
     Raises
     ------
     AlignmentError
-        If a flow yields no rows, or the flows' rows differ, or their lengths.
+        If a flow yields no rows, the flows' rows or their numbers differ, or `assemble` has no
+        value for a row.
     TypeError
         If `flows` is not a dict, or `assemble` returns nothing.
 
@@ -252,54 +261,73 @@ class AlignedEpochs:
             raise TypeError(f"flows: expected a dict of name: flow, found {type(flows).__name__}")
         if not flows:
             raise ValueError("flows: expected at least one flow by name, found none")
+        super().__init__()
         self._epochs = {name: Epochs(flow) for name, flow in flows.items()}
         self._assemble = assemble
         self._transforms = transforms
-        self._epochs_started = 0
-        first = next(iter(self._epochs))
-        for name, epochs in self._epochs.items():
-            if len(epochs) != len(self):
-                raise AlignmentError(
-                    f"flows[{name!r}]: expected {len(self)} batches an epoch as in "
-                    f"flows[{first!r}], found {len(epochs)}"
-                )
-        self.peek()  # what is wrong with the flows or with `assemble` shows here, not in training
+        _check_flows(flows)
+        # What is wrong with seeds, tables or `assemble` shows here, not in training.
+        self.peek()
+        self._join({name: epochs._last() for name, epochs in self._epochs.items()}, 0)
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
         return len(next(iter(self._epochs.values())))
 
-    def __call__(self) -> Iterator[Any]:
-        """Start the next epoch of every flow and return an iterator over its batches."""
-        epoch = self._epochs_started
-        self._epochs_started += 1
-        return self._batches({name: epochs() for name, epochs in self._epochs.items()}, epoch)
-
-    def peek(self) -> Any:
-        """Return the first batch of the next epoch without starting it."""
-        first_batches = {name: epochs.peek() for name, epochs in self._epochs.items()}
-        return self._join(first_batches, self._epochs_started)
-
-    def _batches(self, passes: Mapping[str, Iterator[Any]], epoch: int) -> Iterator[Any]:
-        for _ in range(len(self)):
-            yield self._join({name: next(batches) for name, batches in passes.items()}, epoch)
+    def _batches(self, epoch: int) -> Iterator[Any]:
+        for batches in zip(*(one._batches(epoch) for one in self._epochs.values()), strict=True):
+            yield self._join(dict(zip(self._epochs, batches, strict=True)), epoch)
 
     def _join(self, batches: Mapping[str, Any], epoch: int) -> Any:
         parts = {name: _split_rows(name, batch) for name, batch in batches.items()}
-        first, (_, rows) = next(iter(parts.items()))
-        for name, (_, found) in parts.items():
-            if not np.array_equal(rows, found):
-                raise AlignmentError(
-                    f"flows[{name!r}]: expected rows {_few(rows)} as in flows[{first!r}], "
-                    f"found {_few(found)}; give all flows the same seed, batch_size and shuffle"
-                )
+        all_rows = {name: found for name, (_, found) in parts.items()}
+        _check_rows(all_rows, "the same seed, batch_size and shuffle")
+        rows = next(iter(all_rows.values()))
         images = {name: batch for name, (batch, _) in parts.items()}
         if self._transforms is not None:
             images = self._transforms(images, rows, epoch)
-        batch = self._assemble(images, rows)
+        try:
+            batch = self._assemble(images, rows)
+        except IndexError as error:
+            raise AlignmentError(
+                f"assemble: expected a value for each row up to {rows.max()}, found: {error}; "
+                f"give each table one line per file, in the order of the files"
+            ) from error
         if batch is None:
             raise TypeError("assemble: expected a batch, found None; is a return missing?")
         return batch
+
+
+def _check_flows(flows: Mapping[str, Any]) -> None:
+    """Refuse flows that cannot be on the same rows, before anything is read."""
+    (first, one), *others = flows.items()
+    for name, flow in others:
+        for what, expected, found, change in (
+            ("samples", one.n, flow.n, "files: leave out those without a partner"),
+            ("batches an epoch", len(one), len(flow), "batch_size"),
+        ):
+            if found != expected:
+                raise AlignmentError(
+                    f"flows[{name!r}]: expected {expected} {what} as in flows[{first!r}], "
+                    f"found {found}; give all flows the same {change}"
+                )
+    # A flow knows its rows as `y` or, of files, as `labels`.
+    known: dict[str, Any] = {
+        name: getattr(flow, "y", getattr(flow, "labels", None)) for name, flow in flows.items()
+    }
+    if all(np.ndim(rows) == 1 for rows in known.values()):
+        _check_rows(known, "the same files in the same order")
+
+
+def _check_rows(rows_by_name: Mapping[str, Any], what: str) -> None:
+    (first, rows), *others = ((name, np.asarray(rows)) for name, rows in rows_by_name.items())
+    for name, found in others:
+        if not np.array_equal(rows, found):
+            start = int(np.argmax(rows != found)) if len(rows) == len(found) else 0
+            raise AlignmentError(
+                f"flows[{name!r}]: expected rows {_few(rows[start:])} as in flows[{first!r}], "
+                f"found {_few(found[start:])}; give all flows {what}"
+            )
 
 
 def _split_rows(name: str, batch: Any) -> tuple[np.ndarray, np.ndarray]:

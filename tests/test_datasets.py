@@ -16,6 +16,7 @@ from helpers.datasets import (
     signature_of,
     structure_tree,
 )
+from helpers.parallel import Plan, from_plan
 
 FLOATS = np.ones((4, 3), "float32")
 ENDED = iter([FLOATS])
@@ -78,6 +79,13 @@ def test_endless_generator():
     assert len(list(dataset.take(5))) == 5
 
 
+def test_an_unknown_length_ends_with_the_generator():
+    dataset = from_batches(once(FLOATS, FLOATS), length=tf.data.UNKNOWN_CARDINALITY)
+    assert dataset.cardinality() == tf.data.UNKNOWN_CARDINALITY
+    for _ in range(2):
+        assert len(list(dataset)) == 2
+
+
 def test_lists_become_tuples_everywhere():
     dataset = from_batches(once([[FLOATS, FLOATS], [FLOATS]]), length=1)
     assert dataset.element_spec == ((spec(None, 3), spec(None, 3)), (spec(None, 3),))
@@ -108,6 +116,87 @@ def test_ragged_leaves_pass_with_a_signature():
     assert next(iter(dataset))[0].to_list() == [[1, 2], [3]]
     with pytest.raises(BatchError, match="inputs: a RaggedTensor needs a signature"):
         signature_of((ragged, FLOATS))
+
+
+def test_ragged_leaves_are_counted_as_samples():
+    ragged = tf.ragged.constant([[1, 2], [3]])
+    signature = (tf.RaggedTensorSpec((None, None), tf.int32), spec(None, 3))
+    with pytest.raises(BatchError, match=r"targets: expected 2 samples .* as in inputs, found 4"):
+        conform((ragged, FLOATS), signature)
+
+
+def test_an_axis_that_varies_passes_with_a_signature_and_is_named_without_one():
+    batches = once((np.ones((4, 5)), FLOATS), (np.ones((4, 7)), FLOATS))
+    with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+        list(from_batches(batches, length=2))
+    assert (
+        r"inputs: expected shape (None, 5), found (4, 7); if axis 1 may vary, pass signature= with "
+        r"None there: (None, None)"
+    ) in str(caught.value)
+    signature = (spec(None, None), spec(None, 3))
+    shapes = [x.shape[1] for x, _ in from_batches(batches, signature=signature, length=2)]
+    assert shapes == [5, 7]
+    images = spec(None, 8, 8, 3)
+    with pytest.raises(BatchError, match=r"if axes \[1, 2\] .*: \(None, None, None, 3\)"):
+        conform(np.ones((2, 9, 6, 3)), images)
+
+
+@pytest.mark.parametrize(
+    ("values", "advice"),
+    [
+        (["a", "b"], r"found ndarray of objects \(str\); use .astype\(str\)"),
+        ([b"a", b"b"], r"\(bytes\); use .astype\(bytes\)"),
+        ([1, 2.5], r"\(float, int\); use .astype\('float32'\)"),
+        ([1, None], r"\(NoneType, int\); fill the gaps, then use .astype\('float32'\)"),
+        (["a", None], r"\(NoneType, str\); fill the gaps, then use .astype\(str\)"),
+        (["a", float("nan")], r"\(float, str\); fill the gaps, then use .astype\(str\)"),
+        ([[1], [1, 2]], r"\(list\); pad its parts to one shape, or pass a tf.RaggedTensor and sig"),
+    ],
+)
+def test_object_arrays_are_refused_by_name_with_what_to_do(values, advice):
+    column = np.empty(2, object)
+    column[:] = values
+    for signature in (None, ({"name": spec(None, dtype=tf.string)}, spec(None, 3))):
+        with pytest.raises(BatchError, match=r"inputs\['name'\]: expected numbers or .*" + advice):
+            from_batches(once(({"name": column}, FLOATS[:2])), signature=signature, length=1)
+
+
+def test_what_the_advice_on_objects_says_works():
+    column = np.array(["é", "b"], object)
+    dataset = from_batches(once(column.astype(str)), length=1)
+    assert [name.decode() for name in next(iter(dataset)).numpy()] == ["é", "b"]
+
+
+@pytest.mark.parametrize(
+    "signature", [None, ({"name": spec(None, dtype=tf.string)}, spec(None, 3))]
+)
+def test_lists_of_strings_are_no_arrays(signature):
+    batch = ({"name": ["a", "b"]}, FLOATS[:2])
+    with pytest.raises(BatchError, match=r"inputs\['name'\].*; wrap a list of .* in np.array"):
+        from_batches(once(batch), signature=signature, length=1)
+
+
+def test_arrays_on_disk_are_read_by_row(tmp_path):
+    """A memory-mapped array does for `from_batches` and for a plan; no more is read than asked."""
+    stored = np.arange(10 * 4, dtype="float32").reshape(10, 4)
+    np.save(tmp_path / "series.npy", stored)
+    series = np.load(tmp_path / "series.npy", mmap_mode="r")
+    plan = Plan(10, batch_size=4, seed=0)
+
+    def batches():
+        for rows, _ in Plan(10, batch_size=4, seed=0)():
+            yield series[rows], rows
+
+    datasets = (
+        from_batches(batches, length=3),
+        from_plan(plan, lambda rows, epoch: (series[rows], rows)),
+    )
+    for dataset in datasets:
+        seen = []
+        for values, rows in dataset.as_numpy_iterator():
+            np.testing.assert_array_equal(values, stored[rows])
+            seen += rows.tolist()
+        assert sorted(seen) == list(range(10))
 
 
 def test_text_passes():
@@ -179,7 +268,7 @@ def test_integers_that_fit_are_converted():
     ("batch", "message"),
     [
         ((FLOATS, 1.0), r"targets: expected an array with its samples on the first axis, found the single value"),
-        ([1.0, 2.0, 3.0], "inputs: .* wrap a list of numbers in np.array"),
+        ([1.0, 2.0, 3.0], "inputs: .* wrap a list of numbers or strings in np.array"),
         (None, "element: expected numbers or strings, found NoneType of objects"),
     ],
 )  # fmt: skip
@@ -207,7 +296,7 @@ def test_an_epoch_of_another_length_is_refused(count):
         (iter([FLOATS]), 1, TypeError, "expected a function that starts an epoch"),
         (once(FLOATS), None, TypeError, "expected the number of batches in an epoch, found none"),
         (once(FLOATS), 0, ValueError, "expected 1 or more batches"),
-        (once(FLOATS), tf.data.UNKNOWN_CARDINALITY, ValueError, "found -2"),
+        (once(FLOATS), -3, ValueError, "found -3"),
         (once(), 1, BatchError, "at least one batch in an epoch, found none"),
         (lambda: ENDED, 1, TypeError, "found the same list_iterator twice"),
         (once((FLOATS,) * 4), 1, BatchError, r"found a tuple of 4; put the inputs into a tuple"),

@@ -242,7 +242,10 @@ def test_aligned_epochs_peek_without_starting():
     ("second", "message"),
     [
         (lambda: make_flow(seed=4), r"flows\['second'\]: expected rows \[.*found \["),
-        (lambda: make_flow(images=RAMPS[:8]), "expected 6 batches an epoch .* found 2"),
+        (
+            lambda: make_flow(images=RAMPS[:8]),
+            r"expected 22 samples as in flows\[.first.\], found 8; give all flows the same files",
+        ),
         (
             lambda: ImageDataGenerator().flow(RAMPS, batch_size=4, seed=3),
             r"flows\['second'\]: expected batches \(images, rows\).*found ndarray",
@@ -309,3 +312,66 @@ def test_row_flow_names_the_file_that_keras_would_drop(tmp_path):
     paths[2] = paths[2].rename(tmp_path / "2.webp")
     with pytest.raises(ValueError, match=r"row 2: expected a file ending in .*, found .*2\.webp"):
         row_flow(ImageDataGenerator(), paths, target_size=(8, 8), seed=1)
+
+
+def test_row_flow_of_a_subset_yields_positions_in_all_paths(tmp_path):
+    datagen = ImageDataGenerator(validation_split=0.3)
+    options = {"target_size": (8, 8), "shuffle": False, "seed": 1}
+    for subset, expected in (("validation", [0, 1, 2]), ("training", [3, 4, 5, 6, 7, 8, 9])):
+        flow = row_flow(datagen, write_images(tmp_path, 10), subset=subset, **options)
+        ((images, rows),) = Epochs(flow)()
+        assert rows.tolist() == expected
+        assert np.array_equal(images[:, 0, 0, 0], rows * 10)
+
+
+def number_flow(rows, **options):
+    """Return a flow over images that carry their rows as their levels."""
+    return ImageDataGenerator().flow(IMAGES[rows], rows, seed=3, **{"batch_size": 4, **options})
+
+
+def test_ten_images_and_nine_masks_are_refused():
+    """As many batches, so that only the counts tell."""
+    flows = {"images": number_flow(np.arange(10)), "masks": number_flow(np.arange(9))}
+    assert len(flows["images"]) == len(flows["masks"])
+    with pytest.raises(
+        AlignmentError,
+        match=r"flows\['masks'\]: expected 10 samples as in flows\['images'\], found 9; give all "
+        r"flows the same files: leave out those without a partner",
+    ):
+        AlignedEpochs(flows, lambda images, rows: (images, rows))
+
+
+def test_as_many_files_that_are_not_the_same_are_refused_before_training():
+    """Each flow lacks another row; without shuffling the first batches are equal."""
+    flows = {
+        "images": number_flow(np.delete(np.arange(10), 7), shuffle=False),
+        "masks": number_flow(np.delete(np.arange(10), 5), shuffle=False),
+    }
+    with pytest.raises(
+        AlignmentError,
+        match=r"expected rows \[5, 6, 8, …\] as in flows\['images'\], found \[6, 7, 8, …\]; give "
+        r"all flows the same files in the same order",
+    ):
+        AlignedEpochs(flows, lambda images, rows: (images, rows))
+
+
+def test_another_batch_size_is_refused_with_both_numbers():
+    flows = {
+        "images": number_flow(np.arange(10)),
+        "masks": number_flow(np.arange(10), batch_size=5),
+    }
+    with pytest.raises(
+        AlignmentError, match=r"expected 3 batches an epoch .* found 2; .* same batch_size"
+    ):
+        AlignedEpochs(flows, lambda images, rows: (images, rows))
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_rows_beyond_a_table_are_refused_before_training(shuffle):
+    heights = np.arange(9.0)
+    flow = number_flow(np.arange(10), shuffle=shuffle)
+    with pytest.raises(
+        AlignmentError,
+        match="assemble: expected a value for each row up to 9, found: index 9 is out of bounds",
+    ):
+        AlignedEpochs({"images": flow}, lambda images, rows: (images["images"], heights[rows]))
