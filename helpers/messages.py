@@ -18,6 +18,7 @@ import tempfile
 import textwrap
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 __all__ = ["NATIVE", "essence", "filtered_stderr", "shown"]
 
@@ -50,7 +51,7 @@ _ENDS = ("Traceback (most recent call last)", "Arguments received by", "Stack tr
 _UNOPTIMIZED = "Input of GeneratorDatasetOp::Dataset will not be optimized"
 
 # What Python itself does not show to users: it is meant for the authors of libraries.
-_HIDDEN_BY_DEFAULT = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
+_HIDDEN = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
 
 
 @contextlib.contextmanager
@@ -58,12 +59,9 @@ def shown() -> Iterator[None]:
     """Run the block; print each warning and the error, if any, in the lines that matter.
 
     The error ends the block and goes no further. Where nothing comes, that is printed too: a
-    mistake that says nothing is the kind to look out for.
-
-    Three things are left out. TensorFlow's native code logs an error that Python then raises: it
-    is shown once. The advice against building functions in a loop, which whoever tries one mistake
-    after the other does on purpose. And the note that a dataset from a generator "will not be
-    optimized", which no generator can be.
+    mistake that says nothing is the kind to look out for. What TensorFlow's native code logs of an
+    error that Python then raises is left out; so are its advice against building functions in a
+    loop, and its note that a generator "will not be optimized", which none can be.
 
     Yields
     ------
@@ -90,16 +88,14 @@ def shown() -> Iterator[None]:
     log.addFilter(_is_no_retracing_advice)
     with warnings.catch_warnings(record=True) as caught, filtered_stderr(before_native):
         warnings.simplefilter("always")
-        for hidden in _HIDDEN_BY_DEFAULT:
-            warnings.simplefilter("ignore", hidden)
         try:
             yield
         except Exception as raised:
             error = raised
         finally:
             log.removeFilter(_is_no_retracing_advice)
-    lines = [essence(warning.message) for warning in caught]  # type: ignore[arg-type]
-    lines += [essence(error)] if error is not None else []
+    told: list[Any] = [one.message for one in caught if not isinstance(one.message, _HIDDEN)]
+    lines = [essence(one) for one in (*told, error) if one is not None]
     print("\n".join(dict.fromkeys(lines)) or "no error, no warning")
 
 
@@ -128,15 +124,11 @@ def essence(error: BaseException, limit: int = 400) -> str:
     'ValueError: shapes differ'
     """
     message = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    kept = []
-    for line in _WRAPPING.sub("", message).splitlines():
-        line = line.strip()
-        if line.startswith(_ENDS):
-            break
-        if line and not line.startswith(_NOISE):
-            kept.append(line)
-    text = " ".join(kept)
-    text = text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+    lines = map(str.strip, _WRAPPING.sub("", message).splitlines())
+    before_the_end = itertools.takewhile(lambda line: not line.startswith(_ENDS), lines)
+    text = " ".join(line for line in before_the_end if line and not line.startswith(_NOISE))
+    if len(text) > limit:
+        text = text[: limit - 1].rstrip() + "…"
     return textwrap.fill(
         f"{type(error).__name__}: {text}",
         width=100,
@@ -151,8 +143,7 @@ def filtered_stderr(select: Callable[[Sequence[str]], Iterable[str]]) -> Iterato
     """Hold back what the block writes to file descriptor 2, then pass on what `select` returns.
 
     Native code writes there without going through `sys.stderr`. What is held back also comes where
-    the block raises. Where descriptor 2 is closed, or no temporary file can be made, the block
-    runs and nothing is held back.
+    the block raises.
 
     Parameters
     ----------
@@ -168,35 +159,27 @@ def filtered_stderr(select: Callable[[Sequence[str]], Iterable[str]]) -> Iterato
     >>> with filtered_stderr(lambda lines: [line for line in lines if "port.cc" not in line]):
     ...     _ = os.write(2, b"I0000 00:00:1.5    7 port.cc:153] oneDNN is on")
     """
-    _flush(sys.stderr)
+    _flush_stderr()
     try:
-        # Before the file is opened: were descriptor 2 closed, the file itself would become it.
-        real = os.dup(2)
-    except OSError:
-        yield
-        return
-    try:
-        held = tempfile.TemporaryFile()  # noqa: SIM115  (closed below, after its last use)
-    except OSError:
-        os.close(real)
+        # In this order: were descriptor 2 closed, the file would become it.
+        real, held = os.dup(2), tempfile.TemporaryFile()  # noqa: SIM115  (closed below)
+    except OSError:  # there is no descriptor 2, or no place for a file: nothing is held back
         yield
         return
     os.dup2(held.fileno(), 2)
     try:
         yield
     finally:
-        _flush(sys.stderr)
+        _flush_stderr()
         os.dup2(real, 2)
         os.close(real)
-        with held:
+        with held, open(2, "wb", closefd=False) as stderr:
             held.seek(0)
             lines = [line.decode("utf-8", "surrogateescape") for line in held]
-        rest = "".join(select(lines)).encode("utf-8", "surrogateescape")
-        while rest:
-            rest = rest[os.write(2, rest) :]
+            stderr.write("".join(select(lines)).encode("utf-8", "surrogateescape"))
 
 
-def _flush(stream: object) -> None:
-    """Flush a stream that may be missing (`pythonw`) or closed."""
+def _flush_stderr() -> None:
+    """Flush `sys.stderr`, which may be missing (`pythonw`) or closed."""
     with contextlib.suppress(AttributeError, OSError, ValueError):
-        stream.flush()  # type: ignore[attr-defined]
+        sys.stderr.flush()

@@ -29,54 +29,50 @@ OUTPUT_SIZES: dict[str, tuple[int, str]] = {
 }
 
 
-def encode_image(image: keras.KerasTensor, filters: Sequence[int] = (16, 32)) -> keras.KerasTensor:
+def encode_image(image: keras.KerasTensor) -> keras.KerasTensor:
     """Make one feature vector of each image: convolve, halve, repeat, average.
 
     Parameters
     ----------
     image : keras.KerasTensor
         Shape (batch, height, width, channels), float32 from 0 to 1.
-    filters : sequence of int
-        Filters of each convolution; height and width are halved after each.
 
     Returns
     -------
     keras.KerasTensor
-        Shape (batch, filters[-1]), float32.
+        Shape (batch, 32), float32.
 
     Examples
     --------
-    >>> encode_image(keras.Input((64, 64, 3)), filters=(8, 16)).shape
-    (None, 16)
+    >>> encode_image(keras.Input((64, 64, 3))).shape
+    (None, 32)
     """
     features = image
-    for count in filters:
-        features = keras.layers.Conv2D(count, 3, padding="same", activation="relu")(features)
+    for filters in (16, 32):
+        features = keras.layers.Conv2D(filters, 3, padding="same", activation="relu")(features)
         features = keras.layers.MaxPooling2D()(features)
     return keras.layers.GlobalAveragePooling2D()(features)
 
 
-def encode_vector(vector: keras.KerasTensor, units: int = 32) -> keras.KerasTensor:
+def encode_vector(vector: keras.KerasTensor) -> keras.KerasTensor:
     """Make one feature vector of each vector.
 
     Parameters
     ----------
     vector : keras.KerasTensor
         Shape (batch, length), float32.
-    units : int
-        Length of the feature vector.
 
     Returns
     -------
     keras.KerasTensor
-        Shape (batch, units), float32.
+        Shape (batch, 32), float32.
 
     Examples
     --------
     >>> encode_vector(keras.Input((5,))).shape
     (None, 32)
     """
-    return keras.layers.Dense(units, activation="relu")(vector)
+    return keras.layers.Dense(32, activation="relu")(vector)
 
 
 def build_model(
@@ -129,8 +125,6 @@ def build_model(
         heads[name] = keras.layers.Dense(units, activation=activation, name=name)(shared)
     if named:
         return keras.Model(tensors, heads)
-    positional = [
-        tuple(parts.values()) if len(parts) > 1 else next(iter(parts.values()))
-        for parts in (tensors, heads)
-    ]
-    return keras.Model(*positional)
+    # one stream alone comes without a tuple
+    sides = [tuple(side.values()) for side in (tensors, heads)]
+    return keras.Model(*(side if len(side) > 1 else side[0] for side in sides))

@@ -67,8 +67,6 @@ def test_it_loads_no_tensorflow():
     [
         (lambda: tiles.table("dev"), "split: expected one of .*'validation'.* found 'dev'"),
         (lambda: tiles.labels("dev"), "split: .* found 'dev'"),
-        (lambda: tiles.columns("test", ("red_mean", "height")), "column: .* found 'height'"),
-        (lambda: tiles.columns("test", ("class",)), "column: .* found 'class'"),
         (lambda: tiles.folder("radar", "test"), "stream: .*'relief'.* found 'radar'"),
         (lambda: tiles.folder("relief", "tests"), "split: .* found 'tests'"),
         (lambda: tiles.read_images("radar", "test"), "stream: .* found 'radar'"),
