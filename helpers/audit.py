@@ -293,7 +293,8 @@ def _endings(files: list[_File]) -> Iterator[Finding]:
     for file in files:
         if not file.name.lower().endswith(_READ_BY_FLOWS):
             found = f"ending {Path(file.name).suffix!r}: flows skip it, and say nothing"
-            yield file.finding("ending", found, "convert it, or read it with Images")
+            do = "convert it" + ", or read it with Images" * (not file.problem)  # HEIC: convert it
+            yield file.finding("ending", found, do)
 
 
 def _orders(files: list[_File]) -> Iterator[Finding]:

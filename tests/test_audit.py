@@ -175,6 +175,13 @@ def test_ending(folder):
     assert sorted(flows) == sorted(f".{ending}" for ending in known)
 
 
+def test_a_phone_format_that_pillow_does_not_read_is_to_be_converted(folder):
+    (folder / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
+    report = images.audit(folder)
+    assert kinds(report) == ["unreadable", "ending"]
+    assert report.findings[1].advice == "convert it"
+
+
 def test_order(tmp_path):
     for number in (1, 2, 10):
         photo(tmp_path / f"img{number}.jpg", number=number)
