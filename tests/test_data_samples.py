@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from helpers import tiles
 
@@ -456,3 +456,88 @@ def test_the_cause_of_another_failure_is_one_line(build):
     assert build.cause(said) == "pip says: No matching distribution found for x==1"
     assert build.cause("python: No module named pip\n") == "pip failed: python: No module named pip"
     assert build.cause("") == "pip failed: "
+
+
+# The messy folder.
+
+MESSY = ROOT / "messy"
+
+
+def test_the_messy_folder_is_built_again_byte_for_byte(build, tmp_path):
+    build.write_messy(ROOT, tmp_path / "messy")
+    stored = contents(MESSY)
+    del stored["README.md"]
+    assert contents(tmp_path / "messy") == stored
+
+
+def test_the_messy_folder_is_small_and_its_checksums_hold():
+    assert sum(path.stat().st_size for path in MESSY.rglob("*") if path.is_file()) < 500_000
+    with (MESSY / "checksums.csv").open(newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    found = {
+        name: f"{zlib.crc32(content):08x}"
+        for name, content in contents(MESSY).items()
+        if name not in ("README.md", "checksums.csv")
+    }
+    assert {line["file"]: line["crc32"] for line in lines} == found
+
+
+def messy(name):
+    return Image.open(MESSY / "photos" / name)
+
+
+def test_each_trap_of_the_messy_folder_is_there():
+    turned = {"img3.jpg": 6, "plage à midi 1.jpg": 8, "Atacama 2.JPG": 3}
+    for path in sorted((MESSY / "photos").iterdir()):
+        assert messy(path.name).getexif().get(274, 1) == turned.get(path.name, 1)
+    modes = {"img7.jpg": "L", "prairie 2.png": "I;16", "Atacama 1.JPG": "CMYK", "img1.jpg": "RGB"}
+    assert {name: messy(name).mode for name in modes} == modes
+    with pytest.raises(OSError, match="truncated"):
+        messy("img5.jpg").load()
+    same = [(MESSY / "photos" / f"glacier été 2{end}.jpg").read_bytes() for end in ("", " (copy)")]
+    assert same[0] == same[1]
+    assert len({messy(path.name).size for path in (MESSY / "photos").iterdir()}) > 5
+    names = sorted(path.name for path in (MESSY / "photos").glob("img*"))
+    assert names.index("img10.jpg") < names.index("img2.jpg")
+
+
+def test_the_messy_table_has_its_faults_and_no_others():
+    table = pd.read_csv(MESSY / "survey.csv")
+    missing = [not (MESSY / path).is_file() for path in table["photo"]]
+    assert np.flatnonzero(missing).tolist() == [8]
+    assert all((MESSY / path).is_file() for path in [*table["mask"], *table["map"]])
+    assert np.argwhere(table.isna().to_numpy()).tolist() == [[7, 6]]
+    counts = {"water": 5, "plants": 5, "bare": 7, "Water": 1, "plants ": 1}
+    assert table["label"].value_counts().to_dict() == counts
+    assert sorted(table["place"].value_counts()) == [2] * 8 + [3]
+
+
+def test_the_masks_of_the_messy_folder_belong_to_its_photographs_once_upright():
+    """Where water is, an image is bluer. The photographs lie on their side; the masks do not."""
+    table = pd.read_csv(MESSY / "survey.csv")
+    for row in (2, 10, 15):  # those with an orientation
+        photo = Image.open(MESSY / table["photo"][row])
+        mask = Image.open(MESSY / table["mask"][row])
+        assert mask.mode == "P"
+        water = (np.asarray(mask) == 1).astype(float)
+        upright = np.asarray(ImageOps.exif_transpose(photo))
+        lying = np.asarray(photo.resize(mask.size))
+        agreement = [
+            np.corrcoef(share_of_blue(image).ravel(), water.ravel())[0, 1]
+            for image in (upright, lying)
+        ]
+        assert agreement[0] > max(0.6, agreement[1] + 0.3), (row, agreement)
+
+
+def test_the_messy_readme_names_each_file_with_a_fault(build):
+    text = (MESSY / "README.md").read_text(encoding="utf-8")
+    for visit in build.VISITS:
+        assert not visit.fault or visit.fault == "gap" or f"photos/{visit.photo}`" in text
+
+
+def test_only_the_messy_folder_is_made_and_nothing_fetched(build, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["build.py", "--messy", "--output", str(tmp_path)])
+    monkeypatch.setattr(build, "fetch_packages", None)  # a call would raise
+    build.main()
+    assert [path.name for path in tmp_path.iterdir()] == ["messy"]
+    assert len(contents(tmp_path / "messy")) == 47

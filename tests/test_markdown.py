@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import notebook_checks as checks
+import own_files
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -264,6 +265,7 @@ def test_python_in_markdown_runs(name, tmp_path, monkeypatch):
         exec("\n".join(imports), names)
     for file, text in READERS_FILES.items():
         (tmp_path / file).write_text(text)
+    own_files.make(tmp_path)
     monkeypatch.chdir(tmp_path)
     run_blocks(blocks_of(name), names, name)
 

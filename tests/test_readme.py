@@ -1,6 +1,9 @@
 """The README's code runs, makes what the text says, and plots the figure that is shown."""
 
+import json
+
 import notebook_checks as checks
+import own_files
 import pytest
 import readme
 import tensorflow as tf
@@ -45,6 +48,32 @@ def test_the_figure_is_the_batch_of_the_code(names, tmp_path):
     )
     problem, _ = checks.image_problem(stored, new)
     assert not problem, f"batch.png: {problem}; run `make notebooks`"
+
+
+def test_your_own_data_trains_on_files_that_nobody_here_has_seen(tmp_path, monkeypatch, capsys):
+    """In an empty folder, with the files and the faults that the test puts there."""
+    own_files.make(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (block,) = readme.code_blocks(readme.section("Your own data"))
+    names = {}
+    exec(compile(block, "README.md", "exec"), names)
+    printed = capsys.readouterr().out
+    assert printed.startswith("60 files, 60 rows, ")
+    assert "\nno errors, no warnings" in printed
+    assert names["bad"] == [56, 57, 58, 59]
+    assert names["classes"] == list(own_files.LABELS)
+    held_out, places = names["held_out"], names["table"]["place"]
+    assert set(places[held_out]).isdisjoint(places[~held_out])
+    assert (len(places), 6 <= held_out.sum() <= 12) == (56, True)
+    history = names["history"]
+    assert history["loss"][-1] < history["loss"][0]
+
+
+def test_the_lesson_has_the_same_block():
+    (block,) = readme.code_blocks(readme.section("Your own data"))
+    lesson = (readme.ROOT / "notebooks" / "04_your_own_data.ipynb").read_text(encoding="utf-8")
+    cells = ["".join(cell["source"]) for cell in json.loads(lesson)["cells"]]
+    assert any(block in cell for cell in cells)
 
 
 def test_every_lesson_and_every_helper_is_in_a_table():

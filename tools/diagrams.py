@@ -41,6 +41,12 @@ ALTERNATIVES = {
         "Arrows lead from both to the model in the middle, and from the model to the targets "
         "'land_cover', (None, 8), and 'composition', (None, 2), on the right."
     ),
+    "your_own_data.png": (
+        "Two boxes on the left, files and table, lead to one called audit, and from there to one "
+        "called decide: drop, fill, split. It leads to the rows. From the rows, arrows lead to "
+        "Images: photographs and masks, and to arrays: labels and numbers. Both meet in "
+        "make_batch(rows), which leads to a tf.data.Dataset that is checked."
+    ),
     "chain.png": (
         "Five boxes from left to right, joined by arrows: generator, signature, dataset, model, "
         "fit."
@@ -221,6 +227,25 @@ def dict_datasets() -> Figure:
     return chart(boxes, [*arrows, ("model", "land_cover"), ("model", "composition")])
 
 
+def your_own_data() -> Figure:
+    """Plot how files and a table become a dataset."""
+    boxes = {
+        "files": Box(0, 0.85, 0.8, "files"),
+        "table": Box(0, 0, 0.8, "table"),
+        "audit": Box(1.3, 0.425, 0.8, "audit"),
+        "decide": Box(2.6, 0.425, 1.3, "decide:\ndrop, fill, split"),
+        "rows": Box(4.4, 0.425, 0.7, "rows"),
+        "images": Box(5.6, 0.85, 1.7, "Images:\nphotographs, masks", "inputs"),
+        "arrays": Box(5.6, 0, 1.7, "arrays:\nlabels, numbers", "targets"),
+        "batch": Box(7.8, 0.425, 1.6, "make_batch(rows)", "built"),
+        "dataset": Box(9.9, 0.425, 1.4, "tf.data.Dataset,\nchecked", "built"),
+    }
+    arrows = [("files", "audit"), ("table", "audit"), ("audit", "decide"), ("decide", "rows")]
+    arrows += [("rows", name) for name in ("images", "arrays")]
+    arrows += [(name, "batch") for name in ("images", "arrays")]
+    return chart(boxes, [*arrows, ("batch", "dataset")])
+
+
 def chain() -> Figure:
     """Plot the links from a generator to training."""
     links = ["generator", "signature", "dataset", "model", "fit"]
@@ -236,6 +261,7 @@ DIAGRAMS = {
     "tuple_inputs.png": tuple_inputs,
     "separate_generators.png": separate_generators,
     "dict_datasets.png": dict_datasets,
+    "your_own_data.png": your_own_data,
     "chain.png": chain,
 }
 

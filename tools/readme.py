@@ -21,10 +21,16 @@ def code_blocks(text: str) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
+def section(heading: str) -> str:
+    """Return the text of a section of the README."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
 def run_blocks() -> dict[str, Any]:
-    """Run the blocks one after the other, as a reader would; return the names they define."""
+    """Run the blocks of the short answer in turn, as a reader would; return what they define."""
     names: dict[str, Any] = {}
-    for block in code_blocks((ROOT / "README.md").read_text(encoding="utf-8")):
+    for block in code_blocks(section("The short answer")):
         exec(compile(block, "README.md", "exec"), names)
     return names
 
