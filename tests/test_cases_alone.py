@@ -1,4 +1,7 @@
-"""Each case of errors.ipynb and of lesson 08 runs after the set-up alone, as it is stored."""
+"""Each case of errors.ipynb and of lesson 08 runs after the set-up alone, as it is stored.
+
+Each section of cookbook.ipynb runs with nothing before it.
+"""
 
 import ast
 import contextlib
@@ -8,14 +11,16 @@ import linecache
 import re
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import notebook_checks as checks
 import pytest
 import test_questions as questions
 import tolerance
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
-MARKS = {"errors.ipynb": "###", "08_when_it_breaks.ipynb": "##"}  # of a case's heading
-SETUP_CELLS = {"errors.ipynb": 5, "08_when_it_breaks.ipynb": 3}
+# What marks a case's heading.
+MARKS = {"errors.ipynb": "###", "08_when_it_breaks.ipynb": "##", "cookbook.ipynb": "##"}
+SETUP_CELLS = {"errors.ipynb": 5, "08_when_it_breaks.ipynb": 3, "cookbook.ipynb": 0}
 WISHES = "What is asked beside it"  # the part of errors.ipynb whose cases are no messages
 HEADING = re.compile(r"^(#{1,3}) (.+)$", re.MULTILINE)
 
@@ -100,9 +105,10 @@ def run_alone(setup, case, heading):
         where = f"<{heading}, cell {number}>"
         shown = run(cell, names, where)
         assert "NameError" not in shown[0], f"{where} uses a name of another case: {shown[0]}"
-        expected, percent = stored(cell), checks.percent_of(cell) or 0
-        for old, new in zip(expected, shown, strict=True):
-            assert not tolerance.difference(plain(old), plain(new), percent), where
+        percent = checks.percent_of(cell) or 0
+        for old, new in zip(stored(cell), shown, strict=True):
+            apart = tolerance.difference(plain(old), plain(new), percent)
+            assert not apart, f"{where}: {apart}"
 
 
 FILES = {
@@ -117,9 +123,13 @@ CASES = [(name, heading) for name, (_, cases) in FOUND.items() for heading in ca
 def in_notebooks(monkeypatch):
     monkeypatch.chdir(NOTEBOOKS)
     monkeypatch.syspath_prepend(str(NOTEBOOKS))
+    monkeypatch.setattr(plt, "show", lambda: plt.close("all"))  # there is no screen
 
 
-@pytest.mark.parametrize(("name", "least"), [("errors.ipynb", 58), ("08_when_it_breaks.ipynb", 14)])
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [("errors.ipynb", 58), ("08_when_it_breaks.ipynb", 14), ("cookbook.ipynb", 14)],
+)
 def test_all_cases_are_found(name, least):
     setup, cases = FOUND[name]
     assert len(setup) == SETUP_CELLS[name]
@@ -162,6 +172,21 @@ def test_a_case_stands_alone(name, heading):
     run_alone(setup, cases[heading], heading)
 
 
+@pytest.mark.parametrize("heading", FOUND["cookbook.ipynb"][1])
+def test_a_section_of_the_cookbook_is_short_and_ends_in_a_clean_check_and_a_trained_model(heading):
+    cells = FOUND["cookbook.ipynb"][1][heading]
+    sources = [checks.text_of(cell["source"]) for cell in cells]
+    assert 2 <= len(cells) <= 5
+    assert max(len(source.splitlines()) for source in sources) <= 15
+    assert sources[0].startswith("import ")
+    assert stored(cells[-2])[1] == "no errors, no warnings"
+    assert "contract.check(train, model" in sources[-2]
+    assert "model.fit(train" in sources[-1]
+    trained = re.search(r"first epoch → last: ([\d.]+) → ([\d.]+)", stored(cells[-1])[0])
+    better = float.__gt__ if "accuracy" in sources[-1] else float.__lt__
+    assert better(float(trained[2]), float(trained[1]))
+
+
 # --- what a case says of the log, which is not stored ---------------------------------------------
 
 
@@ -193,14 +218,15 @@ def markdown(source):
     return {"cell_type": "markdown", "source": source}
 
 
-def code(source, prints="", raises=""):
+def code(source, prints="", *tags, raises=""):
     """Return a cell as it is stored: what it prints, and its error as "class: message"."""
     outputs = [{"output_type": "stream", "name": "stdout", "text": prints}] if prints else []
     name, _, message = raises.partition(": ")
     if raises:
         outputs.append({"output_type": "error", "ename": name, "evalue": message, "traceback": []})
-    tags = [checks.RAISES] if raises else []
-    return {"cell_type": "code", "source": source, "metadata": {"tags": tags}, "outputs": outputs}
+        tags = (*tags, checks.RAISES)
+    metadata = {"tags": list(tags)}
+    return {"cell_type": "code", "source": source, "metadata": metadata, "outputs": outputs}
 
 
 SHOWN = """\
@@ -216,22 +242,26 @@ LESSON = [
     code("y = x + 1\nprint(y)", "2\n"),
     markdown("## two"),
     code("print(x)", "1\n"),
-    code("1 / 0", "", "ZeroDivisionError: division by zero"),
+    code("1 / 0", raises="ZeroDivisionError: division by zero"),
     markdown("## three"),
     code("print(y)", "2\n"),
     markdown("## four"),
     code(SHOWN, "NameError\n"),
     markdown("## five"),
-    code("y", "", "NameError: y"),
+    code("y", raises="NameError: y"),
     markdown("## six"),
-    code("x", "", "NameError: x"),
+    code("x", raises="NameError: x"),
     markdown("## seven"),
     code("print(x)", "2\n"),
     markdown("## eight"),
     code("1 / 0"),
+    markdown("## nine"),
+    code("print('loss', x)", "loss 1.04\n", "within-5%"),
     markdown("## ten"),
-    code("1 / 0", "", "ZeroDivisionError: another message"),
-    markdown("# Part 2. Read from its top\n\n## nine"),
+    code("print('loss', x)", "loss 1.06\n", "within-5%"),
+    markdown("## eleven"),
+    code("1 / 0", raises="ZeroDivisionError: another message"),
+    markdown("# Part 2. Read from its top\n\n## twelve"),
     code("print(y)", "2\n"),
 ]
 
@@ -239,11 +269,11 @@ LESSON = [
 def test_cases_are_told_apart():
     setup, cases = cases_of(LESSON, "##")
     assert [cell["source"] for cell in setup] == ["x = 1"]
-    assert list(cases) == ["one", "two", "three", "four", "five", "six", "seven", "eight", "ten"]
-    assert [len(cells) for cells in cases.values()] == [1, 2, 1, 1, 1, 1, 1, 1, 1]
+    assert " ".join(cases) == "one two three four five six seven eight nine ten eleven"
+    assert [len(cells) for cells in cases.values()] == [1, 2, *[1] * 9]
 
 
-@pytest.mark.parametrize("heading", ["one", "two"])
+@pytest.mark.parametrize("heading", ["one", "two", "nine"])
 def test_a_case_that_uses_only_the_set_up_passes(heading):
     setup, cases = cases_of(LESSON, "##")
     run_alone(setup, cases[heading], heading)
@@ -258,7 +288,8 @@ def test_a_case_that_uses_only_the_set_up_passes(heading):
         ("six", AssertionError, "nothing was raised"),
         ("seven", AssertionError, "seven, cell 0"),
         ("eight", ZeroDivisionError, "division"),
-        ("ten", AssertionError, "ten, cell 0"),
+        ("ten", AssertionError, "ten, cell 0>: line 1: stored 1.06, now 1"),
+        ("eleven", AssertionError, "eleven, cell 0"),
     ],
 )
 def test_a_case_that_does_not_stand_alone_fails(heading, error, words):

@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "QUESTIONS.md").read_text(encoding="utf-8")
 CHAIN = ["generator", "signature", "dataset", "model", "fit", "images"]
 TABLES = {"I have this error": "message", "I want this": "wish"}
+DATA = "I have this data"
 
 
 def rows_of(heading: str) -> list[list[str]]:
@@ -23,8 +24,10 @@ def rows_of(heading: str) -> list[list[str]]:
     return [cells[0], *cells[2:]]
 
 
-ROWS = [row for heading in TABLES for row in rows_of(heading)[1:]]
-LINK = re.compile(r"\[(\d\d|errors)\]\((notebooks/(\d\d|errors)\w*\.ipynb)#(\S+)\)")
+ROWS = [row for heading in (*TABLES, DATA) for row in rows_of(heading)[1:]]
+LINK = re.compile(
+    r"\[(\d\d|errors|cookbook)\]\((notebooks/(\d\d|errors|cookbook)\w*\.ipynb)#(\S+)\)"
+)
 
 
 def pattern_of(quoted: str) -> str:
@@ -70,6 +73,22 @@ def test_a_table_follows_the_chain(heading: str, first: str) -> None:
     parts = [row[0] for row in rows]
     assert parts == sorted(parts, key=CHAIN.index)
     assert len(rows) > 30
+
+
+def test_each_section_of_the_cookbook_is_found_by_the_words_that_people_search_for() -> None:
+    head, *rows = rows_of(DATA)
+    assert head == ["searched for as", "data", "answer", "lesson"]
+    links = [LINK.fullmatch(row[3]).groups() for row in rows]
+    assert {notebook for _, notebook, _, _ in links} == {"notebooks/cookbook.ipynb"}
+    top = json.loads((ROOT / "notebooks/cookbook.ipynb").read_text(encoding="utf-8"))["cells"][0]
+    sections = re.findall(r"\[go\]\(#(\S+)\) \|", checks.text_of(top["source"]))
+    assert [anchor for *_, anchor in links] == sections  # in the same order
+    words = " ".join(row[0] for row in rows)
+    for word in (
+        "siamese", "triplet", "caption", "video", "audio", "segmentation", "multiple instance",
+        "key points", "bounding boxes", "memmap", "validation_split", "missing labels",
+    ):  # fmt: skip
+        assert word in words
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[1][:50])
