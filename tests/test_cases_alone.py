@@ -10,9 +10,10 @@ from pathlib import Path
 
 import notebook_checks as checks
 import pytest
+import tolerance
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
-MARKS = {"errors.ipynb": "###", "08_when_it_breaks.ipynb": "##"}  # of a case's heading
+MARKS = {"errors.ipynb": "###", "08_when_it_breaks.ipynb": "###"}  # of a case's heading
 SETUP_CELLS = 3
 HEADING = re.compile(r"^(#{1,3}) (.+)$", re.MULTILINE)
 
@@ -20,7 +21,8 @@ HEADING = re.compile(r"^(#{1,3}) (.+)$", re.MULTILINE)
 def cases_of(cells, marks):
     """Return the set-up's code cells, and those of each case by its heading.
 
-    The set-up is what stands above the first heading after the title; part 2 holds no cases.
+    The set-up is what stands above the first heading after the title. From "What goes wrong" on, a
+    lesson holds no cases.
     """
     setup, cases, case, titles, ended = [], {}, None, 0, False
     for cell in cells:
@@ -29,7 +31,7 @@ def cases_of(cells, marks):
             prose = re.sub(r"^```.*?^```", "", source, flags=re.DOTALL | re.MULTILINE)
             for found, heading in HEADING.findall(prose):
                 titles += 1
-                ended |= heading.startswith("Part 2")
+                ended |= heading == "What goes wrong"
                 if found == marks and not ended:
                     case = cases.setdefault(heading, [])
         elif titles == 1:
@@ -93,7 +95,12 @@ def run_alone(setup, case, heading):
         where = f"<{heading}, cell {number}>"
         shown = run(cell, names, where)
         assert "NameError" not in shown[0], f"{where} uses a name of another case: {shown[0]}"
-        assert [plain(text) for text in shown] == [plain(text) for text in stored(cell)], where
+        percent = tolerance.percent_of(checks.tags_of(cell))
+        for new, old in zip(shown, stored(cell), strict=True):
+            if percent is None:
+                assert plain(new) == plain(old), where
+            else:
+                assert not tolerance.difference(old, new, percent), where
 
 
 FILES = {
@@ -110,7 +117,7 @@ def in_notebooks(monkeypatch):
     monkeypatch.syspath_prepend(str(NOTEBOOKS))
 
 
-@pytest.mark.parametrize(("name", "least"), [("errors.ipynb", 34), ("08_when_it_breaks.ipynb", 14)])
+@pytest.mark.parametrize(("name", "least"), [("errors.ipynb", 34), ("08_when_it_breaks.ipynb", 11)])
 def test_all_cases_are_found(name, least):
     setup, cases = FOUND[name]
     assert len(setup) == SETUP_CELLS
@@ -194,7 +201,7 @@ LESSON = [
     code("print(x)", "2\n"),
     markdown("## eight"),
     code("1 / 0"),
-    markdown("# Part 2. Read from its top\n\n## nine"),
+    markdown("# What goes wrong\n\n## nine"),
     code("print(y)", "2\n"),
 ]
 

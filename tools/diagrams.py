@@ -45,9 +45,9 @@ ALTERNATIVES = {
         "Four boxes from left to right, joined by arrows: generator, dataset, model, fit. Below "
         "each are its faults. Generator: rows drift apart, 29 of 119 pairs; a buffer is "
         "overwritten, 32 of 480 tiles; a target is taken for weights, accuracy 0.33. Dataset: "
-        "every epoch repeats, 120 of 120 images; shuffle moves batches, 1.4 classes in a batch. "
-        "Model: targets are swapped, error 0.46; a metric is on the wrong head, 0.85 for 0.12. "
-        "Fit: every other epoch is empty, loss 0.00; validation differs, accuracy 0.12; "
+        "every epoch repeats, 120 of 120 images; shuffle moves batches, 1.5 classes in a batch. "
+        "Model: targets are swapped, error 0.45; a metric is on the wrong head, 0.84 for 0.12. "
+        "Fit: every other epoch is empty, loss 0.00; validation differs, accuracy 0.10; "
         "predictions are shuffled, 17 of 120 are the label."
     ),
     "chain.png": (
@@ -240,15 +240,15 @@ def silent_failures() -> Figure:
         ],
         "dataset\nhas an element_spec": [
             "every epoch repeats:\n120 of 120 images",
-            "shuffle moves batches:\n1.4 classes in a batch",
+            "shuffle moves batches:\n1.5 classes in a batch",
         ],
         "model\nhas inputs and outputs": [
-            "targets are swapped:\nerror 0.46",
-            "metric on the wrong head:\n0.85 for 0.12",
+            "targets are swapped:\nerror 0.45",
+            "metric on the wrong head:\n0.84 for 0.12",
         ],
         "fit\ntrains and validates": [
             "every other epoch is empty:\nloss 0.00",
-            "validation differs:\naccuracy 0.12",
+            "validation differs:\naccuracy 0.10",
             "predictions are shuffled:\n17 of 120 are the label",
         ],
     }
