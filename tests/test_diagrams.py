@@ -8,6 +8,7 @@ from pathlib import Path
 import diagrams
 import notebook_checks as checks
 import pytest
+import tolerance
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -52,6 +53,16 @@ def test_the_alternative_text_says_how_long_each_schedule_is() -> None:
         assert (
             f"{max(task.stop for task in tasks):.0f} ms" in diagrams.ALTERNATIVES["timelines.png"]
         )
+
+
+def test_the_numbers_of_lesson_08s_faults_are_those_that_it_shows() -> None:
+    cells = json.loads((ROOT / "notebooks" / "08_when_it_breaks.ipynb").read_text("utf-8"))["cells"]
+    outputs = [output for cell in cells for output in cell.get("outputs", ())]
+    shown = tolerance.numbers("\n".join(t for o in outputs for t in checks.output_texts(o)))
+    said = tolerance.numbers(diagrams.ALTERNATIVES["silent_failures.png"])
+    assert len(said) >= 14
+    far = [one for one in said if min(tolerance.distance(one, each) for each in shown) > 5]
+    assert far == []
 
 
 def test_nobody_does_two_things_at_a_time_and_each_batch_goes_in_order() -> None:

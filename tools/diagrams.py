@@ -47,6 +47,15 @@ ALTERNATIVES = {
         "Images: photographs and masks, and to arrays: labels and numbers. Both meet in "
         "make_batch(rows), which leads to a tf.data.Dataset that is checked."
     ),
+    "silent_failures.png": (
+        "Four boxes from left to right, joined by arrows: generator, dataset, model, fit. Below "
+        "each are its faults. Generator: rows drift apart, 29 of 119 pairs; a buffer is "
+        "overwritten, 32 of 480 tiles; a target is taken for weights, accuracy 0.33. Dataset: "
+        "every epoch repeats, 120 of 120 images; shuffle moves batches, 1.5 classes in a batch. "
+        "Model: targets are swapped, error 0.45; a metric is on the wrong head, 0.84 for 0.12. "
+        "Fit: every other epoch is empty, loss 0.00; validation differs, accuracy 0.10; "
+        "predictions are shuffled, 17 of 120 are the label."
+    ),
     "chain.png": (
         "Five boxes from left to right, joined by arrows: generator, signature, dataset, model, "
         "fit."
@@ -246,6 +255,36 @@ def your_own_data() -> Figure:
     return chart(boxes, [*arrows, ("batch", "dataset")])
 
 
+def silent_failures() -> Figure:
+    """Plot the chain, and below each link the faults of lesson 08 with what they do."""
+    links = {
+        "generator\nyields batches": [
+            "rows drift apart:\n29 of 119 pairs",
+            "a buffer is overwritten:\n32 of 480 tiles",
+            "a target taken for weights:\naccuracy 0.33",
+        ],
+        "dataset\nhas an element_spec": [
+            "every epoch repeats:\n120 of 120 images",
+            "shuffle moves batches:\n1.5 classes in a batch",
+        ],
+        "model\nhas inputs and outputs": [
+            "targets are swapped:\nerror 0.45",
+            "metric on the wrong head:\n0.84 for 0.12",
+        ],
+        "fit\ntrains and validates": [
+            "every other epoch is empty:\nloss 0.00",
+            "validation differs:\naccuracy 0.10",
+            "predictions are shuffled:\n17 of 120 are the label",
+        ],
+    }
+    boxes = {}
+    for column, (link, faults) in enumerate(links.items()):
+        boxes[link] = Box(2.5 * column, 0, 2.0, link, "built")
+        for place, fault in enumerate(faults, 1):
+            boxes[fault] = Box(2.5 * column, -0.85 * place - 0.1, 2.0, fault, "targets")
+    return chart(boxes, list(itertools.pairwise(links)))
+
+
 def chain() -> Figure:
     """Plot the links from a generator to training."""
     links = ["generator", "signature", "dataset", "model", "fit"]
@@ -262,6 +301,7 @@ DIAGRAMS = {
     "separate_generators.png": separate_generators,
     "dict_datasets.png": dict_datasets,
     "your_own_data.png": your_own_data,
+    "silent_failures.png": silent_failures,
     "chain.png": chain,
 }
 

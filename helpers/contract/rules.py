@@ -28,8 +28,8 @@ swap | dict_datasets#Why a tuple can swap two inputs in silence
 no weight | dict_datasets#A sample weight is missing
 weights | dict_datasets#Sample weights by name
 exercises | when_it_breaks#Exercises
-made once | when_it_breaks#A generator that was made once
-unchecked | when_it_breaks#What no rule explains
+made once | when_it_breaks#Epochs that end too early, or never
+unchecked | when_it_breaks#How to read a report
 predict | when_it_breaks#Predictions do not match the labels
 None | errors#None values not supported
 second target | when_it_breaks#A second target taken for weights
@@ -38,19 +38,22 @@ received | errors#expects 2 named input(s), but it received 1
 as_list | errors#as_list() is not defined on an unknown TensorShape
 shape | errors#yielded an element of shape
 converted | errors#could not be converted to the expected type
-cut | when_it_breaks#Labels cut to integers
-right | when_it_breaks#A pipeline that is right
+cut | tuple_inputs#The signature, read off a batch
+right | when_it_breaks#How to read a report
 range | errors#Received a label value which is outside the valid range
 fit | errors#Fit
-silent | when_it_breaks#Part 1. Failures that are silent
+silent | when_it_breaks#A buffer that is overwritten
 repeats | when_it_breaks#Every epoch repeats the same augmentation
-own random | when_it_breaks#My own random numbers repeat
+drift | when_it_breaks#Rows that drift apart
+sorted | when_it_breaks#Targets swapped by sorted keys
+wrong head | when_it_breaks#A metric on the wrong head
 shuffle | when_it_breaks#Shuffle moves whole batches
-no data | when_it_breaks#The second epoch has no data
-endless | when_it_breaks#A validation that never ends
+no data | when_it_breaks#Epochs that end too early, or never
+endless | when_it_breaks#Epochs that end too early, or never
 iterator | errors#An iterator in place of a dataset
 length | errors#The dataset length is unknown
-empty | when_it_breaks#Every other epoch is empty
+empty | when_it_breaks#Epochs that end too early, or never
+question | when_it_breaks#Validation that asks another question
 ran out | errors#Your input ran out of data
 stopping | errors#Early stopping on several metrics
 batch | meet_the_data#A batch: several samples, stacked
@@ -58,8 +61,6 @@ files | meet_the_data#What goes wrong
 black | augmentation_you_can_see#Brightness on images from 0 to 1 gives black
 values | augmentation_you_can_see#Values: what the numbers become
 each epoch | one_transform_for_several_images#Different each epoch, the same each run
-validation | augmentation_you_can_see#Validation data: no augmentation, no shuffling
-third | tuple_inputs#A third input that is no image
 """
 
 # By stage, in the order in which they run: id, rank, section, what must hold or what goes wrong.
@@ -71,7 +72,7 @@ setting-keys | fails | no loss | losses, weights, metrics by name have names of 
 loss-weight-keys | wrong | weight key | a misspelled key in `loss_weights` is matched by position
 loss-missing | luck | no loss | an output without a loss does not train
 setting-length | wrong | by name | a list of losses, weights, metrics has one for each output
-setting-order | wrong | by name | a list goes to dict outputs by sorted keys, not as written
+setting-order | wrong | wrong head | a list goes to dict outputs by sorted keys, not as written
 activation | wrong | heads | a loss of probabilities wants a softmax, a sigmoid, or logits
 two-activations | luck | exercises | a softmax in the model, and a loss that expects logits
 STRUCTURE
@@ -88,7 +89,7 @@ input-keys | fails | input key | a dict of inputs has the names of the model's i
 extra-input | doubtful | extra | Keras drops an input too many, or feeds it to another one
 target-keys | fails | target key | a dict of targets has the names of the outputs as keys
 count | fails | received | there are as many inputs and targets as the model has
-sorted-order | wrong | swap | a tuple goes to a model of dicts by sorted keys
+sorted-order | wrong | sorted | a tuple goes to a model of dicts by sorted keys
 sorted-by-luck | luck | swap | a tuple, for a model whose keys happen to be sorted
 SHAPES
 not-batched | fails | batch | Keras wants batches, not single samples
@@ -118,10 +119,10 @@ class-weight-keys | luck | fit | `class_weight` has the classes that the output 
 PIPELINE
 overwritten | wrong | silent | a generator does not write into the batch that it yielded
 flows-apart | wrong | rows | flows behind one dataset agree in length, shuffle and seed
-flow-count | luck | third | a flow that dropped missing files is shorter than the table beside it
-new-flow | luck | repeats | a flow made again each epoch repeats its augmentations
-cached-random | luck | each epoch | a cache behind the augmentation repeats its first epoch
-frozen-random | wrong | own random | NumPy's random numbers in a `map` are sampled once
+flow-count | luck | drift | a flow that dropped missing files is shorter than the table beside it
+new-flow | luck | each epoch | a flow made again each epoch repeats its augmentations
+cached-random | luck | repeats | a cache behind the augmentation repeats its first epoch
+frozen-random | wrong | repeats | NumPy's random numbers in a `map` are sampled once
 image-files | wrong | files | 16-bit and palette images are not read as what they are
 alike | luck | shuffle | labels are of several kinds
 LENGTHS
@@ -134,9 +135,9 @@ steps-over | luck | ran out | there are no more steps than batches
 monitor | wrong | stopping | a callback monitors what is logged, and knows what is better
 VALIDATION
 shuffled | luck | predict | validation data keeps one order
-other-structure | luck | exercises | training and validation have one structure
-class-numbers | wrong | predict | a class has one number in training and in validation
-other-range | luck | validation | inputs have one scale in training and in validation
+other-structure | luck | question | training and validation have one structure
+class-numbers | wrong | question | a class has one number in training and in validation
+other-range | luck | question | inputs have one scale in training and in validation
 """
 
 
