@@ -11,7 +11,6 @@ The lesson that builds it: 09 Make it fast.
 
 from __future__ import annotations
 
-import itertools
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -169,11 +168,11 @@ def from_plan(
     first.clear()  # TensorFlow keeps that function for good; it need not keep the batch
     specs = tf.nest.flatten(signature)
     running: dict[int, _Epoch] = {}
-    numbers = itertools.count()
 
     def start_epoch() -> Iterator[int]:
-        number = next(numbers)
-        running[number] = _Epoch(plan(), length)
+        epoch = _Epoch(plan(), length)
+        number = id(epoch)  # no other epoch has it as long as this one runs
+        running[number] = epoch
         try:
             yield number
         except GeneratorExit:  # nobody wants the rest

@@ -8,10 +8,12 @@ import threading
 import time
 import tracemalloc
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from helpers import contract
 from helpers import parallel as parallel_module
 from helpers.datasets import BatchError, from_batches
 from helpers.generators import AlignedEpochs, Epochs
@@ -200,6 +202,7 @@ def test_workers_that_wait_wait_side_by_side():
 
 UNFINISHED = """
 import time
+import keras
 import numpy as np
 from helpers.datasets import from_batches
 from helpers.parallel import Plan, from_plan
@@ -583,3 +586,14 @@ def test_several_epochs_in_one_pass(epochs):
 def test_epochs_below_one():
     with pytest.raises(ValueError, match="epochs: expected 1 or more, or None, found 0"):
         from_plan(Plan(7, seed=5), lambda rows, epoch: rows, epochs=0)
+
+
+def test_a_check_looks_at_the_batches_and_starts_no_epoch():
+    plan = Plan(6, batch_size=2, seed=0)
+    dataset = from_plan(plan, lambda rows, epoch: (np.full((len(rows), 3), epoch), rows))
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, keras.layers.Dense(6, activation="softmax")(inputs))
+    model.compile(loss="sparse_categorical_crossentropy")
+    report = contract.check(dataset, model)
+    assert not report.not_checked
+    assert [numbers[0, 0].numpy() for numbers, _ in dataset] == [0, 0, 0]
