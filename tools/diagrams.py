@@ -54,7 +54,7 @@ ALTERNATIVES = {
         "every epoch repeats, 120 of 120 images; shuffle moves batches, 1.5 classes in a batch. "
         "Model: targets are swapped, error 0.45; a metric is on the wrong head, 0.84 for 0.12. "
         "Fit: every other epoch is empty, loss 0.00; validation differs, accuracy 0.10; "
-        "predictions are shuffled, 17 of 120 are the label."
+        "predictions are shuffled, 0.14 are the label."
     ),
     "chain.png": (
         "Five boxes from left to right, joined by arrows: generator, signature, dataset, model, "
@@ -274,7 +274,7 @@ def silent_failures() -> Figure:
         "fit\ntrains and validates": [
             "every other epoch is empty:\nloss 0.00",
             "validation differs:\naccuracy 0.10",
-            "predictions are shuffled:\n17 of 120 are the label",
+            "predictions are shuffled:\n0.14 are the label",
         ],
     }
     boxes = {}
