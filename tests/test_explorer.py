@@ -422,8 +422,8 @@ def image_shown(page: Page) -> np.ndarray:
 @pytest.mark.browser
 def test_a_reader_moves_a_slider(lesson, lab, page):
     """The stored image, then the sliders in its place; a slider that moves redraws it."""
-    name = jupyterlab.LESSONS[0]
-    (lab.place / "notebooks" / "explorer.ipynb").write_bytes(lesson.read_bytes())
+    name, copied = jupyterlab.LESSONS[0], lab.place / "notebooks" / "explorer.ipynb"
+    copied.write_bytes(lesson.read_bytes())
     try:
         page.set_viewport_size(SCREEN)
         page.goto(lab.address.replace(name, "explorer.ipynb"), timeout=60_000)
@@ -443,6 +443,9 @@ def test_a_reader_moves_a_slider(lesson, lab, page):
         assert max(box["y"] + box["height"] for box in (controls, figure)) <= SCREEN["height"]
         assert min(box["y"] for box in (controls, figure)) >= 0
         assert np.abs(first - stored).max() < 30
+        for _ in range(2):  # the file differs from what is shown, and may be saved again
+            (output,) = jupyterlab.save(page, copied)[1].outputs
+            assert sorted(output.data) == ["image/png", "text/plain"]
         readout = page.locator(READOUT)
         readout.fill("90")
         readout.press("Enter")
