@@ -1,4 +1,4 @@
-"""Sliders for the options of `ImageDataGenerator`, and the images of a sample that follow them.
+"""Sliders for the options of `ImageDataGenerator`, and the images of a tile that follow them.
 
 The lesson that builds it: 05 Augmentation you can see.
 """
@@ -9,19 +9,19 @@ import base64
 import io
 import sys
 import textwrap
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import ipywidgets as widgets  # type: ignore[import-untyped]
 import numpy as np
 import tensorflow as tf
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from helpers import tiles
+from helpers.fast import as_dict, as_line
 from helpers.plots import COVER_COLOURS
-from helpers.transforms import PARAMETERS, SharedTransforms
+from helpers.transforms import SharedTransforms
 
 __all__ = ["Explorer"]
 
@@ -36,11 +36,10 @@ START: dict[str, Any] = {
 
 _HIGHEST = {"rotation_range": 180, "shear_range": 60, "channel_shift_range": 150, "epoch": 49}
 _FILL_MODES = ("nearest", "reflect", "wrap", "constant")
-_NEUTRAL = (0, 0, 0, 0, 1, 1, 0, 0, np.nan, np.nan)  # parameters that change nothing
 
 
 class Explorer:
-    """Sliders beside the images of one sample, before and after.
+    """Sliders beside the images of one tile, before and after.
 
     As the last line of a cell it is shown as one output in two forms: JupyterLab shows the sliders
     where a kernel answers them; whatever stores or prints the notebook keeps the figure.
@@ -48,12 +47,10 @@ class Explorer:
     Parameters
     ----------
     images : mapping of str to numpy.ndarray
-        One sample: each uint8 of shape (height, width, 1 or 3), from 0 to 255 or class numbers.
-    row, seed : int
+        Some of `tiles.IMAGES`, uint8 of shape (height, width, channels). Colours change in
+        ``imagery`` only; ``cover`` holds class numbers.
+    row : int
         As in `SharedTransforms`.
-    photometric, masks : collection of str
-        Names of the images whose colours may change, and of those that hold the class numbers of
-        the tiles.
     **start
         Where controls stand at first, in place of `START`.
 
@@ -67,7 +64,7 @@ class Explorer:
     Raises
     ------
     ValueError
-        If an image is not as said above, or a name is not that of an image or of a control.
+        If an image is not as said above.
 
     Examples
     --------
@@ -78,19 +75,14 @@ class Explorer:
     'imagery, 64 × 64'
     """
 
-    def __init__(
-        self,
-        images: Images,
-        row: int = 0,
-        seed: int = 1,
-        *,
-        photometric: Collection[str] = ("imagery",),
-        masks: Collection[str] = ("cover",),
-        **start: Any,
-    ) -> None:
-        _check(images, {"photometric": photometric, "masks": masks}, start)
-        self._images, self._row, self._seed = images, row, seed
-        self._photometric, self._masks = photometric, masks
+    def __init__(self, images: Images, row: int = 0, **start: Any) -> None:
+        for name, image in images.items():
+            if name not in tiles.IMAGES or image.dtype != np.uint8 or image.ndim != 3:
+                raise ValueError(
+                    f"{name}: expected {', '.join(tiles.IMAGES)} as uint8 of shape (height, width, "
+                    f"channels), found {image.dtype} of shape {image.shape}"
+                )
+        self._images, self._row = images, row
         self.controls = {name: _control(name, value) for name, value in (START | start).items()}
         self._image = widgets.Image(format="png", layout={"object_fit": "contain"})
         self._update()
@@ -105,21 +97,14 @@ class Explorer:
 
     def _update(self, change: Any = None) -> None:
         values = {name: control.value for name, control in self.controls.items()}
-        given = options(values)
-        shared = SharedTransforms(
-            tf.keras.preprocessing.image.ImageDataGenerator(**given),
-            seed=self._seed,
-            photometric=self._photometric,
-            masks=self._masks,
-            others=set(self._images) - set(self._photometric) - set(self._masks),
-            mask_fill=tiles.OTHER,
-        )
-        rows, epoch = [self._row], values["epoch"]
+        given, rows, epoch = options(values), [self._row], values["epoch"]
+        datagen = tf.keras.preprocessing.image.ImageDataGenerator(**given)
+        shared = SharedTransforms(datagen, seed=1, mask_fill=tiles.OTHER)
         batch = {name: image[None] for name, image in self._images.items()}
         after = {name: moved[0] for name, moved in shared(batch, rows, epoch).items()}
         (line,) = shared.lines(rows, epoch, next(iter(self._images.values())).shape)
         self._text = f"{_code(given)}\n{_transform(self._row, line)}"
-        self.figure = _plot(self._images, after, self._masks, self._text)
+        self.figure = _plot(self._images, after, self._text)
         file = io.BytesIO()
         self.figure.savefig(file, format="png", metadata={"Software": None})
         self._image.value = file.getvalue()
@@ -143,20 +128,8 @@ class Explorer:
 
 
 def options(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of `ImageDataGenerator` for the values of the controls.
+    """Return the options of `ImageDataGenerator` that do something, for values as `START`.
 
-    Parameters
-    ----------
-    values : mapping
-        As `START`.
-
-    Returns
-    -------
-    dict
-        Without the options that do nothing.
-
-    Examples
-    --------
     >>> options(START | {"rotation_range": 0, "zoom_range": 0, "horizontal_flip": False})
     {'width_shift_range': 0.1, 'height_shift_range': 0.1, 'brightness_range': (0.7, 1.3)}
     """
@@ -171,15 +144,16 @@ def options(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _control(name: str, value: Any) -> Any:
     """Make a control with its name at the left."""
-    look = {"style": {"description_width": "140px"}, "layout": {"width": "320px"}}
     label = "brightness 1 ±" if name == "brightness" else name
+    style, layout = {"description_width": "140px"}, {"width": "320px"}
+    look = {"description": label, "value": value, "style": style, "layout": layout}
     if isinstance(value, bool):
-        return widgets.Checkbox(description=label, value=value, **look)
+        return widgets.Checkbox(**look)
     if isinstance(value, str):
-        return widgets.Dropdown(description=label, value=value, options=_FILL_MODES, **look)
+        return widgets.Dropdown(options=_FILL_MODES, **look)
     if name in _HIGHEST:
-        return widgets.IntSlider(description=label, value=value, max=_HIGHEST[name], **look)
-    return widgets.FloatSlider(description=label, value=value, max=0.9, step=0.01, **look)
+        return widgets.IntSlider(max=_HIGHEST[name], **look)
+    return widgets.FloatSlider(max=0.9, step=0.01, **look)
 
 
 def _code(given: Mapping[str, Any]) -> str:
@@ -190,68 +164,41 @@ def _code(given: Mapping[str, Any]) -> str:
 
 def _transform(row: int, line: np.ndarray) -> str:
     """Write the parameters of a transform that do something."""
+    still = as_dict(as_line({}))
     acting = [
         f"{name}=True" if name.startswith("flip") else f"{name}={value:.3g}"
-        for name, value, neutral in zip(PARAMETERS, line, _NEUTRAL, strict=True)
-        if value != neutral and not np.isnan(value)
+        for name, value in as_dict(line).items()
+        if value != still[name]
     ]
     return f"row {row} gets {', '.join(acting) or 'no change'}"
 
 
-def _plot(before: Images, after: Images, masks: Collection[str], text: str) -> Figure:
+def _plot(before: Images, after: Images, text: str) -> Figure:
     """Plot images before and after; places are in inches, so nothing moves between two figures."""
     side, left, below, gap, above = 1.7, 0.3, 0.5, 0.08, 1.35
     width, height = max(left + (side + gap) * len(before), 5.5), below + 2 * side + gap + above
     figure = Figure(figsize=(width, height), dpi=100)
     for line, (when, images) in enumerate((("before", before), ("after", after))):
         for column, (name, image) in enumerate(images.items()):
-            corner = left + (side + gap) * column, below + (side + gap) * (1 - line)
-            at = (corner[0] / width, corner[1] / height, side / width, side / height)
+            x, y = left + (side + gap) * column, below + (side + gap) * (1 - line)
+            at = (x / width, y / height, side / width, side / height)
             axes = figure.add_axes(at, xticks=[], yticks=[], frame_on=False)
-            _show(axes, image, name in masks)
+            pixels = np.clip(np.rint(image), 0, 255).astype(np.uint8)
+            if name == "cover":
+                axes.imshow(pixels[..., 0], cmap=COVER_COLOURS, vmin=0, vmax=tiles.OTHER)
+            else:
+                axes.imshow(pixels)
             if not line:
                 axes.set_title(f"{name}, {image.shape[0]} × {image.shape[1]}", fontsize=9, pad=3)
             if not column:
                 axes.set_ylabel(when, fontsize=9)
-    letters = int(
-        (width - left - 0.1) * 72 / (0.64 * 8)
-    )  # a letter is 0.6 of its 8 points wide, and whole pixels
-    wrapped = (textwrap.fill(part, letters, subsequent_indent="  ") for part in text.split("\n"))
-    place, written = (left / width, 1 - 0.05 / height), "\n".join(wrapped)
-    figure.text(*place, written, va="top", family="monospace", fontsize=8)
-    found = {int(n) for name in masks for image in (before, after) for n in np.unique(image[name])}
-    labels = [*tiles.CLASS_NAMES, "other"]
-    patches = [Patch(color=COVER_COLOURS(n), label=labels[n]) for n in sorted(found)]
-    if patches:
+    letters = int((width - left - 0.1) * 72 / (0.64 * 8))  # of 8 points, each 0.64 as wide
+    wrapped = [textwrap.fill(part, letters, subsequent_indent="  ") for part in text.split("\n")]
+    place = (left / width, 1 - 0.05 / height)
+    figure.text(*place, "\n".join(wrapped), va="top", family="monospace", fontsize=8)
+    if "cover" in before:
+        found = np.union1d(before["cover"], after["cover"]).astype(int)
+        names = [*tiles.CLASS_NAMES, "other"]
+        patches = [Patch(color=COVER_COLOURS(number), label=names[number]) for number in found]
         figure.legend(handles=patches, loc="lower center", ncols=5, fontsize=8, frameon=False)
     return figure
-
-
-def _show(axes: Axes, image: np.ndarray, is_mask: bool) -> None:
-    pixels = np.clip(np.rint(image), 0, 255).astype(np.uint8)
-    shown = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
-    colours, highest = (COVER_COLOURS, tiles.OTHER) if is_mask else ("gray", 255)
-    axes.imshow(shown, cmap=colours, vmin=0, vmax=highest, interpolation="nearest")
-
-
-def _check(images: Images, roles: Mapping[str, Collection[str]], start: Mapping[str, Any]) -> None:
-    """Refuse what cannot be shown."""
-    if not images:
-        raise ValueError("images: expected at least one, found none")
-    for name, image in images.items():
-        if image.ndim != 3 or image.dtype != np.uint8 or image.shape[-1] not in (1, 3):
-            raise ValueError(
-                f"{name}: expected uint8 of shape (height, width, 1 or 3), "
-                f"found {image.dtype} of shape {image.shape}"
-            )
-    for role, names in {**roles, "start": start}.items():
-        known = START if role == "start" else images
-        for name in names:
-            if name not in known:
-                raise ValueError(f"{role}: expected names among {list(known)}, found {name!r}")
-    for name in roles["masks"]:
-        if images[name].shape[-1] != 1 or images[name].max() > tiles.OTHER:
-            raise ValueError(
-                f"{name}: expected a mask, one channel of class numbers from 0 to {tiles.OTHER}, "
-                f"found {images[name].shape[-1]} channels and numbers up to {images[name].max()}"
-            )

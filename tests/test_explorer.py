@@ -58,7 +58,7 @@ def images() -> dict[str, np.ndarray]:
 
 @pytest.fixture
 def live(images) -> Explorer:
-    return Explorer(images, row=40, seed=3, **STILL)
+    return Explorer(images, row=40, **STILL)
 
 
 def shown(live: Explorer) -> dict[str, np.ndarray]:
@@ -73,7 +73,7 @@ def shown(live: Explorer) -> dict[str, np.ndarray]:
 def expected(images: dict[str, np.ndarray], epoch: int = 0, **given: Any) -> dict[str, np.ndarray]:
     """Return the images as `SharedTransforms` transforms them, beside images of other rows."""
     datagen = tf.keras.preprocessing.image.ImageDataGenerator(**given)
-    shared = SharedTransforms(datagen, seed=3, mask_fill=tiles.OTHER)
+    shared = SharedTransforms(datagen, seed=1, mask_fill=tiles.OTHER)
     batch = {name: np.stack([image, image]) for name, image in images.items()}
     return {name: both[1] for name, both in shared(batch, [7, 40], epoch).items()}
 
@@ -254,11 +254,8 @@ def test_moving_leaves_no_figures(live):
 
 @pytest.mark.parametrize("chosen", [("cover",), ("relief", "cover"), tuple(tiles.IMAGES)])
 def test_texts_keep_inside_the_figure(images, chosen):
-    photometric = [name for name in ("imagery",) if name in chosen]
     every = EXTREME | {"fill_mode": "constant", "epoch": 3}
-    figure = Explorer(
-        {name: images[name] for name in chosen}, photometric=photometric, **every
-    ).figure
+    figure = Explorer({name: images[name] for name in chosen}, **every).figure
     figure.draw_without_rendering()
     titles = max(axes.title.get_window_extent().y1 for axes in figure.axes)
     (text,) = (text.get_window_extent() for text in figure.texts)
@@ -270,43 +267,30 @@ def test_texts_keep_inside_the_figure(images, chosen):
     assert figure.legends[0].get_window_extent().y1 < images_end
 
 
-def test_any_names(images):
-    live = Explorer(
-        {"photo": images["imagery"], "height": images["relief"][..., :1]},
-        photometric=["photo"],
-        masks=[],
-        **EXTREME,
-    )
-    assert [*shown(live)] == ["photo", "height"]
+def test_without_a_mask_there_is_no_legend(images):
+    live = Explorer({"imagery": images["imagery"], "relief": images["relief"]}, **EXTREME)
+    assert [*shown(live)] == ["imagery", "relief"]
     assert live.figure.legends == []
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda images: {}, "images: expected at least one, found none"),
         (
             lambda images: images | {"relief": images["relief"] / 255},
-            r"relief: expected uint8 .* found float64 of shape \(32, 32, 3\)",
+            r"relief: expected .* uint8 .* found float64 of shape \(32, 32, 3\)",
         ),
         (
             lambda images: images | {"relief": images["relief"][None]},
-            r"relief: expected .* \(height, width, 1 or 3\), found .* \(1, 32, 32, 3\)",
+            r"relief: expected .* \(height, width, channels\), found .* \(1, 32, 32, 3\)",
         ),
         (
-            lambda images: {"imagery": images["imagery"]},
-            r"masks: expected names among \['imagery'\], found 'cover'",
+            lambda images: {"photo": images["imagery"]},
+            r"photo: expected imagery, relief, cover as uint8",
         ),
-        (
-            lambda images: images | {"relief": images["relief"][:20]},
-            "relief: expected",
-        ),
-        (
-            lambda images: images | {"cover": images["cover"] + np.uint8(9)},
-            "cover: expected a mask, one channel of class numbers from 0 to 8, found 1 .* to 1",
-        ),
+        (lambda images: images | {"relief": images["relief"][:20]}, "relief: expected"),
     ],
-    ids=["none", "floats", "batch", "no mask", "proportions", "other classes"],
+    ids=["floats", "batch", "other name", "proportions"],
 )
 def test_bad_images_are_refused(images, change, message):
     with pytest.raises(ValueError, match=message):
@@ -314,7 +298,7 @@ def test_bad_images_are_refused(images, change, message):
 
 
 def test_a_misspelled_control_is_refused(images):
-    with pytest.raises(ValueError, match=r"start: .*'rotation_range'.* found 'rotation'"):
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'rotation'"):
         Explorer(images, rotation=30)
 
 
@@ -384,7 +368,7 @@ OTHER_FIGURE = "figure 1 of 1 differs from the stored one"
 RUNS = {
     "good": (CELL, ""),
     "start": ("explorer.Explorer(images, row, zoom_range=0.21)", "text/plain: stored "),
-    "seed": ("explorer.Explorer(images, row, seed=2)", OTHER_FIGURE),
+    "epoch": ("explorer.Explorer(images, row, epoch=2)", OTHER_FIGURE),
     "tile": ("explorer.Explorer(others, row)", OTHER_FIGURE),
     "no images": (f"{CELL}.widget", "0 figures, stored 1"),
     "twice": (f"display({CELL})\n{CELL}", "2 figures, stored 1"),
@@ -438,8 +422,8 @@ def image_shown(page: Page) -> np.ndarray:
 @pytest.mark.browser
 def test_a_reader_moves_a_slider(lesson, lab, page):
     """The stored image, then the sliders in its place; a slider that moves redraws it."""
-    name = jupyterlab.LESSONS[0]
-    (lab.place / "notebooks" / "explorer.ipynb").write_bytes(lesson.read_bytes())
+    name, copied = jupyterlab.LESSONS[0], lab.place / "notebooks" / "explorer.ipynb"
+    copied.write_bytes(lesson.read_bytes())
     try:
         page.set_viewport_size(SCREEN)
         page.goto(lab.address.replace(name, "explorer.ipynb"), timeout=60_000)
@@ -459,6 +443,9 @@ def test_a_reader_moves_a_slider(lesson, lab, page):
         assert max(box["y"] + box["height"] for box in (controls, figure)) <= SCREEN["height"]
         assert min(box["y"] for box in (controls, figure)) >= 0
         assert np.abs(first - stored).max() < 30
+        for _ in range(2):  # the file differs from what is shown, and may be saved again
+            (output,) = jupyterlab.save(page, copied)[1].outputs
+            assert sorted(output.data) == ["image/png", "text/plain"]
         readout = page.locator(READOUT)
         readout.fill("90")
         readout.press("Enter")

@@ -1,6 +1,6 @@
 """A lesson as a reader meets it: JupyterLab in a browser, outputs cleared, all cells run.
 
-What is saved then must be what is stored, but for what cannot be: the number of a widget's model.
+What is saved then must be what is stored.
 
 The first lesson is tried by default; ``BROWSER_LESSONS=all`` tries every one. A browser is looked
 for on the path, or taken from ``CHROMIUM``; where there is none the test is skipped, unless
@@ -267,16 +267,14 @@ def alternatives(lesson: Path) -> list[str]:
 def changes(stored: Path, saved: Path) -> list[str]:
     """Name what is saved otherwise than it is stored, and could be the same.
 
-    Left out are a widget's number, which is random; an image that another machine renders a little
-    differently; and the numbers that a cell's tag lets differ.
+    Left out are an image that another machine renders a little differently, and the numbers that a
+    cell's tag lets differ.
     """
     text = saved.read_text(encoding="utf-8")
     old, new = (nbformat.read(path, as_version=4) for path in (stored, saved))
     found = [] if text == nbformat.writes(new) + "\n" else ["written in another form"]
     found += [] if old.metadata == new.metadata else [f"metadata {new.metadata}"]
     for index, (one, other) in enumerate(zip(old.cells, new.cells, strict=True)):
-        for output in other.get("outputs", []):
-            output.get("data", {}).pop(checks.WIDGET, None)
         if other.cell_type == "code":
             regenerate.keep_outputs(other.outputs, one.outputs, checks.percent_of(one))
         parts = [key for key in {**one, **other} if one.get(key) != other.get(key)]

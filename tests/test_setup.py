@@ -508,6 +508,16 @@ def test_messages_that_say_nothing_are_left_out(message: str, about: str, news: 
     assert lab.is_news(record) == news
 
 
+def test_of_a_widget_its_image_is_saved() -> None:
+    alone, beside = {lab.WIDGET: {}, "text/plain": ""}, {lab.WIDGET: {}, "image/png": "", "x": ""}
+    outputs = [{"data": alone}, {"data": beside}, {"name": "stdout", "text": "1"}]
+    cells = [{"cell_type": "markdown"}, {"cell_type": "code", "outputs": outputs}]
+    lab.keep_images(model={"type": "notebook", "content": {"cells": cells}}, path="a.ipynb")
+    assert set(alone) == {lab.WIDGET, "text/plain"}
+    assert set(beside) == {"image/png", "x"}
+    lab.keep_images(model={"type": "file", "content": "text"}, path="a.txt")
+
+
 @pytest.mark.parametrize(
     ("environ", "platform", "screen"),
     [

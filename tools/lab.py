@@ -10,6 +10,7 @@ import secrets
 import sys
 import webbrowser
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import lesson_kernels
@@ -19,6 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # What gives figures in JupyterLab their alternative text.
 EXTENSIONS = ROOT / "tools" / "labextensions"
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def first_lesson(root: Path) -> Path:
@@ -103,6 +106,25 @@ def is_news(record: logging.LogRecord) -> bool:
     return not (untrusted or saving)
 
 
+def keep_images(model: dict[str, Any], **_: Any) -> None:
+    """Leave a widget out of a notebook that is being saved, where its image comes with it.
+
+    A widget is named by a random number, which dies with its kernel: what is saved would differ
+    each time, and nobody could show it. A hook of Jupyter's, called before each save.
+
+    Parameters
+    ----------
+    model : dict
+        The file to be saved, changed in place: ``type`` and ``content``.
+    """
+    if model["type"] != "notebook" or not model.get("content"):
+        return
+    for cell in model["content"]["cells"]:
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                output["data"].pop(WIDGET, None)
+
+
 def main() -> int:
     """Start JupyterLab and stay until it ends."""
     from jupyterlab.labapp import LabApp
@@ -117,6 +139,7 @@ def main() -> int:
         return 1
     server = LabApp.initialize_server(argv=given)
     server.log.addFilter(is_news)
+    server.contents_manager.register_pre_save_hook(keep_images)
     # Asked of the server, since it takes the next port where the wanted one is in use.
     address = f"http://{server.ip}:{server.port}{server.default_url}"
     address += f"?token={server.identity_provider.token}"
