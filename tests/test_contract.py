@@ -138,7 +138,6 @@ SPARSE = "sparse_categorical_crossentropy"
 MASK = RNG.integers(0, 3, (N, 8, 8, 1))
 SPEC = datasets.signature_of((SITE, LAND_COVER))
 OPEN = iter([(SITE, LAND_COVER)])
-VALUE_ERRORS = ("labels 0 to 2", "sum to 1")
 
 
 # (dataset, model, options of check, what the report must say)
@@ -687,12 +686,6 @@ def compiled(model, loss="categorical_crossentropy", **options):
 
 def sequential(*layers):
     return compiled(keras.Sequential([*layers, keras.layers.Dense(3, activation="softmax")]))
-
-
-def ragged_model():
-    words = keras.Input((None,), dtype="int32", ragged=True) if False else keras.Input((None,))
-    mean = keras.layers.Lambda(lambda x: x[:, :1])(words)
-    return compiled(keras.Model(words, keras.layers.Dense(3, activation="softmax")(mean)))
 
 
 def sparse_dataset():

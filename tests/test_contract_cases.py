@@ -205,10 +205,6 @@ def captions():
         yield RNG.integers(0, 9, (4, length)), LABELS[:4]
 
 
-def per_step(inner=None):
-    return layers.Input((4, 5)) if inner is None else inner
-
-
 RAISES, SILENT, HANGS = "raises", "silent", "hangs"
 EARLY, REDUCE = keras.callbacks.EarlyStopping, keras.callbacks.ReduceLROnPlateau
 # dataset, model, options of check, what the report must say, what fit does

@@ -4,6 +4,7 @@ import matplotlib as mpl
 
 mpl.use("Agg")
 
+import keras
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -39,6 +40,15 @@ def test_a_nested_batch_has_a_column_a_sample_and_a_row_a_leaf(capsys):
     assert np.allclose(fig.axes[1].images[0].get_array(), IMAGERY[1])
     assert [bar.get_height() for bar in fig.axes[4].patches] == SITE[0].tolist()
     assert capsys.readouterr().out.startswith("inputs\n├── imagery  (4, 64, 64, 3)  float32")
+
+
+def test_of_a_longer_batch_six_samples_are_shown():
+    assert len(drawn(np.zeros((32, 5))).axes) == 6
+
+
+def test_one_channel_that_is_no_mask_is_grey():
+    (image,) = drawn(IMAGERY[:1, ..., :1]).axes[0].images
+    assert (image.get_cmap().name, image.get_clim()) == ("gray", (0, 1))
 
 
 def test_bars_share_their_axis():
@@ -121,6 +131,14 @@ def test_a_chain_that_fits_joins_every_leaf():
         ("targets", "targets"),
     ]
     assert dashed == 0
+
+
+def test_a_list_of_one_is_taken_like_the_one():
+    site = keras.Input((5,), name="site")
+    model = keras.Model([site], [keras.layers.Dense(8, name="land_cover")(site)])
+    _, joins, dashed = chain((SITE, LABELS), model)
+    ports = [("inputs", "input site"), ("targets", "output land_cover")]
+    assert (joins[::2], dashed) == (ports, 0)
 
 
 def test_a_chain_that_does_not_fit_has_dashed_frames():
