@@ -99,7 +99,8 @@ class Explorer:
         values = {name: control.value for name, control in self.controls.items()}
         given, rows, epoch = options(values), [self._row], values["epoch"]
         datagen = tf.keras.preprocessing.image.ImageDataGenerator(**given)
-        shared = SharedTransforms(datagen, seed=1, mask_fill=tiles.OTHER)
+        colours = {"imagery"} & set(self._images)
+        shared = SharedTransforms(datagen, seed=1, photometric=colours, mask_fill=tiles.OTHER)
         batch = {name: image[None] for name, image in self._images.items()}
         after = {name: moved[0] for name, moved in shared(batch, rows, epoch).items()}
         (line,) = shared.lines(rows, epoch, next(iter(self._images.values())).shape)
