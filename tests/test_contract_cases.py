@@ -1,5 +1,7 @@
 """The contract check on pipelines as people have them; `fit` itself says which of them fail."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -320,6 +322,9 @@ BROKEN = {
     "cached augmentation, flow": lambda: (
         generated(endless(flow(seed=1)), IMAGE_SPEC).take(4).cache(), one(shape=(8, 8, 3)), {"epochs": 2},
         "[cached-random]", SILENT),
+    "cached augmentation, a flow made inside": lambda: (
+        generated(lambda: (batch for batch in itertools.islice(flow(seed=1), 4)), IMAGE_SPEC, 4).cache(),
+        one(shape=(8, 8, 3)), {"epochs": 2}, "[cached-random]", SILENT),
     "cached augmentation, map": lambda: (
         sliced(SITE, LABELS).map(lambda x, y: (x + tf.random.normal(tf.shape(x)), y)).cache(), one(), {},
         "[cached-random]", SILENT),
@@ -505,6 +510,8 @@ CORRECT = {
         tf.data.Dataset.from_tensor_slices((SITE, LABELS)).shuffle(N).cache().batch(8), one(), {}),
     "random layer in a map": lambda: (
         sliced(IMAGES, LABELS).map(lambda x, y: (FLIP(x, training=True), y)), one(shape=(8, 8, 3)), {}),
+    "strings, batch after batch": lambda: (sliced(np.array(["red", "blue"] * 16), BITS, size=4), texts(), {}),
+    "soft labels, all alike": lambda: (sliced(SITE, np.full((N, 3), 1 / 3, "float32")), one(loss=CATEGORICAL), {}),
     "constants in a map": lambda: (sliced(SITE, LABELS).map(lambda x, y: (x * np.float32(2) + SITE[0], y)), one(), {}),
     "validation alike": lambda: (
         sliced(IMAGES, LABELS), one(shape=(8, 8, 3)), {"validation_data": sliced(IMAGES[:8] * 0.4, LABELS[:8])}),

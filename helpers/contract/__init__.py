@@ -29,7 +29,7 @@ from helpers.contract.facts import Facts, Found, ModelFacts
 from helpers.contract.judging import Judge, judge
 from helpers.contract.looking import ARRAY_BATCH, Source, look, look_below, put_back, read
 from helpers.contract.report import ERROR, NOT_CHECKED, ContractError, Finding, Report
-from helpers.contract.rules import RULES, WRONG
+from helpers.contract.rules import RULES
 
 __all__ = ["ContractError", "Finding", "Report", "check"]
 
@@ -46,6 +46,8 @@ _FUNCTIONS: dict[str, Callable[[Facts], Found]] = {
     "lengths": training.lengths,
     "validation": training.validation,
 }
+#: What Keras takes as well, so it is no reason why it should refuse the batch.
+_KERAS_TAKES = ("not-finite", "black", "weight-values")
 _ON_BATCHES = list(_FUNCTIONS)[: list(_FUNCTIONS).index("pipeline")]
 
 
@@ -238,8 +240,7 @@ def _apply(facts: Facts, stages: Iterable[str]) -> list[Finding]:
             for name, leaf, what, wanted, change in _FUNCTIONS[stage](facts):
                 severity = RULES[name].severity(accepted)
                 found += [Finding(severity, leaf, what, wanted, change, name)] * bool(severity)
-                silent = RULES[name].rank == WRONG and stage in ("values", "weights")
-                unexplained &= severity != ERROR or silent
+                unexplained &= severity != ERROR or name in _KERAS_TAKES
         except Exception as error:
             text = f"{stage}: its rules could not be applied: {type(error).__name__}: {error}"
             found.append(Finding(NOT_CHECKED, facts.name or "dataset", text))

@@ -201,8 +201,6 @@ def _reshaped(found: Shape, wanted: Shape) -> str:
         return "resize the image (target_size=, color_mode=), or change the Input"
     if len(found) == len(wanted) + 1 and agree(found[1:], wanted):
         return "it is batched twice: leave out one dataset.batch"
-    if agree((*found, 1), wanted):
-        return "add the channel axis: array[..., None]"
     return "change what is yielded, or the Input's shape"
 
 

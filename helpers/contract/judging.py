@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import random
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,7 +21,7 @@ from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 from keras.src.utils.tracking import Tracker
 from tensorflow.python.eager import context
 
-from helpers.contract.looking import Source, arrays_of, short
+from helpers.contract.looking import Source, arrays_of, refusal
 
 _OWN: tuple[type, ...] = (
     keras.layers.Layer,
@@ -46,22 +45,20 @@ class Judge:
     def __call__(self, source: Source, batch: Any, validation: bool) -> str:
         """Return what Keras refuses the batch with, empty where it takes it."""
         model, weight = self._model, None if validation else self._class_weight
-        with warnings.catch_warnings(), _logged_errors_only():
-            warnings.simplefilter("ignore")
-            try:
-                given = _as_given(source, batch)
-                given = given if isinstance(given, tuple) else (given,)
-                data = dict(zip(("x", "y", "sample_weight"), given, strict=False))
-                if self._predict:
-                    model.predict(data["x"], verbose=0)
-                elif weight is None and (validation or not self._step):
-                    self.logged = [*model.evaluate(**data, verbose=0, return_dict=True)]
-                else:
-                    done = model.fit(**data, class_weight=weight, verbose=0, shuffle=False)
-                    self.logged = [*done.history]
-            except Exception as error:
-                return short(error)
-        return ""
+
+        def run() -> None:
+            given = _as_given(source, batch)
+            given = given if isinstance(given, tuple) else (given,)
+            data = dict(zip(("x", "y", "sample_weight"), given, strict=False))
+            if self._predict:
+                model.predict(data["x"], verbose=0)
+            elif weight is None and (validation or not self._step):
+                self.logged = [*model.evaluate(**data, verbose=0, return_dict=True)]
+            else:
+                done = model.fit(**data, class_weight=weight, verbose=0, shuffle=False)
+                self.logged = [*done.history]
+
+        return refusal(run)
 
 
 @contextlib.contextmanager
@@ -73,18 +70,6 @@ def judge(model: Any, predict: bool, step: bool, class_weight: Any) -> Iterator[
     finally:
         for back in undo:
             back()
-
-
-@contextlib.contextmanager
-def _logged_errors_only() -> Iterator[None]:
-    """Keep away the advice that TensorFlow logs where a model is traced once more."""
-    logger = tf.get_logger()
-    level = logger.level
-    logger.setLevel("ERROR")
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _as_given(source: Source, batch: Any) -> Any:

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import inspect
+import io
 import itertools
 import queue
 import types
+import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +25,7 @@ import numpy as np
 import tensorflow as tf
 
 from helpers.datasets import leaves, parts_of
-from helpers.messages import essence
+from helpers.messages import shown
 
 #: Samples in a batch where `fit` cuts arrays into batches itself.
 ARRAY_BATCH = 32
@@ -42,8 +45,9 @@ class Source:
 
     `element` is its signature, or one batch. `length` is None where it is not known; `counted` is
     the number of batches of a pass that ended, `seen` that of any. `held` is what its functions
-    can reach, `chain` the parts of a ``tf.data.Dataset``. `unseen` says why no batch was looked
-    at, `problem` (what is, what should be, the change) why `fit` cannot start.
+    can reach, `made` the flows that a pass makes, `chain` the parts of a ``tf.data.Dataset``.
+    `unseen` says why no batch was looked at, `problem` (what is, what should be, the change) why
+    `fit` cannot start.
     """
 
     kind: str
@@ -60,6 +64,7 @@ class Source:
     held: list[Any] = field(default_factory=list)
     moved: list[Any] = field(default_factory=list)
     makes_flows: bool = False
+    made: list[Any] = field(default_factory=list)
     overwritten: str = ""
     cut: dict[str, tuple[str, str]] = field(default_factory=dict)
 
@@ -121,14 +126,15 @@ def _of_dataset(dataset: tf.data.Dataset) -> Source:
         dataset = dataset._input_dataset
     if {"_ShuffleDataset", "CacheDataset"} & kinds:
         with contextlib.suppress(Exception):  # a copy that shares no counter, and no cache
-            graph = tf.compat.v1.GraphDef.FromString(dataset._as_serialized_graph().numpy())
+            variant = tf.data.experimental.to_variant(dataset)
+            text = tf.raw_ops.DatasetToGraphV2(input_dataset=variant, external_state_policy=1)
+            graph = tf.compat.v1.GraphDef.FromString(text.numpy())
             for node in [*graph.node, *(n for f in graph.library.function for n in f.node_def)]:
                 if node.op in _SHARED:
                     node.op, count = _SHARED[node.op]
                     del node.input[count:]
             variant = tf.raw_ops.DatasetFromGraph(graph_def=graph.SerializeToString())
-            spec = tf.data.DatasetSpec(dataset.element_spec)
-            dataset = spec._from_compatible_tensor_list([variant])
+            dataset = tf.data.experimental.from_variant(variant, dataset.element_spec)
     source.start = lambda: iter(dataset.with_options(options))
     return source
 
@@ -204,7 +210,7 @@ def read(
     """
     names = {1: "arrays" if source.kind == "arrays" else "first batch", 2: "second batch"}
     last = min(steps or limit, limit) if whole else 2
-    stop, held = last, (None, dict[str, np.ndarray]())
+    stop, held = last, (None, dict[str, bytes]())
     if source.length is None and not source.endless and source.kind in ("tf.data", "function"):
         wanted = max([COUNTED, *(len(flow) for flow in source.flows)])
         stop = max(last, min(steps * epochs, max(steps, COUNTED)) if steps else min(wanted, limit))
@@ -231,30 +237,48 @@ def read(
         source.problem = (found, "a batch", change)
 
 
-def _copies(batch: Any) -> dict[str, np.ndarray]:
-    found = [pair for pair in leaves(batch) if isinstance(pair[1], np.ndarray | tf.Tensor)]
-    return {path: np.array(leaf) for path, leaf in found}
+def _copies(batch: Any) -> dict[str, bytes]:
+    """Return the bytes of each array of numbers; of strings they would be where these stand."""
+    found = [(path, np.asarray(leaf)) for path, leaf in leaves(batch) if _in_memory(leaf)]
+    return {path: leaf.tobytes() for path, leaf in found if leaf.dtype != object}
 
 
-def _changed(batch: Any, copies: dict[str, np.ndarray]) -> str:
+def _in_memory(leaf: Any) -> bool:
+    return isinstance(leaf, np.ndarray | tf.Tensor)
+
+
+def _changed(batch: Any, copies: dict[str, bytes]) -> str:
     """Return the leaf of the first batch that the second one has overwritten."""
-    found = [(path, np.asarray(leaf)) for path, leaf in leaves(batch) if path in copies]
-    changed = [path for path, leaf in found if copies[path].tobytes() != leaf.tobytes()]
-    return next(iter(changed), "")
+    now = _copies(batch)
+    return next((path for path in copies if now[path] != copies[path]), "")
 
 
-def short(error: BaseException) -> str:
+def refusal(call: Callable[[], Any]) -> str:
+    """Return the error that a call raises, in the lines that matter as one; empty for none."""
+    raised = True
+    with contextlib.redirect_stdout(io.StringIO()) as text, shown(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        call()
+        raised = False
+    return " ".join(text.getvalue().split()) if raised else ""
+
+
+def short(error: Exception) -> str:
     """Return the lines of an error that matter, as one."""
-    return " ".join(essence(error, 300).split())
+
+    def fail() -> None:
+        raise error
+
+    return refusal(fail)
 
 
 def look_below(source: Source) -> None:
     """Run the generator functions below a dataset, to see what it hides and which flows move."""
     before = [flow.total_batches_seen for flow in source.flows]
-    for part in source.chain:
-        function = generator_of(part)
+    for part in [part for part in source.chain if generator_of(part)]:
+        function, known = generator_of(part), {id(flow) for flow in _all_flows()}
         with contextlib.suppress(Exception):  # reading the dataset tells what is wrong
-            started = function()  # type: ignore[misc]
+            started = function()
             same = any(thing is started for thing in source.held)
             if same and not is_flow(started):
                 found = f"the same {type(started).__name__} at every call: empty the second time"
@@ -265,6 +289,7 @@ def look_below(source: Source) -> None:
                 source.endless |= source.length is None and is_flow(started)
                 batches = iter(started)
                 first = next(batches)
+                source.made += [flow for flow in _all_flows() if id(flow) not in known]
                 copies = _copies(first)
                 source.cut |= _cut(first, part.element_spec)
                 next(batches)
@@ -308,6 +333,10 @@ def generator_of(part: Any) -> Any:
 def is_flow(thing: Any) -> bool:
     """Say whether it is what ``ImageDataGenerator.flow*`` returns."""
     return hasattr(type(thing), "_flow_index")
+
+
+def _all_flows() -> list[Any]:
+    return [thing for thing in gc.get_objects() if is_flow(thing)]
 
 
 def reachable(start: Any, limit: int = 1000) -> list[Any]:

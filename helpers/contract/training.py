@@ -130,6 +130,7 @@ def pipeline(facts: Facts) -> Found:
     caches = [part for part in source.chain if type(part).__name__ == "CacheDataset"]
     below = [part for cache in caches[:1] for part in chain_of(cache)]
     behind = [thing for part in below for thing in reachable(generator_of(part))]
+    behind += source.made if any(map(generator_of, below)) else []
     random = any(looking.is_flow(thing) and _is_random(thing) for thing in behind)
     if random or any("Random" in node.op for part in below for node in _nodes(part)):
         found, change = "a cache behind random transforms", "cache() first, then augment"
@@ -144,12 +145,13 @@ def pipeline(facts: Facts) -> Found:
     for flow in source.flows:
         yield from _files(flow)
     shuffled = any(type(part).__name__ == "_ShuffleDataset" for part in source.chain)
-    for path, _, slot in facts.pairs("targets"):
+    for path, leaf, slot in facts.pairs("targets"):
         rare = (slot.loss or "").startswith("binary") and (
             len(facts.slots("targets")) > 1 or slot.shape[-1] != 1
         )
+        soft = leaf.value is not None and leaf.dtype.startswith("float") and (leaf.value % 1).any()
         *_, count, alike = facts.options["summary"].get(path, (0, 0, 0, False))
-        if alike and count >= 8 and "cross" in (slot.loss or "") and not rare and not shuffled:
+        if alike and count >= 8 and "cross" in (slot.loss or "") and not (rare or soft or shuffled):
             change = "shuffle rows before batching; or were the labels lost on the way?"
             found = f"all {count} samples alike"
             yield "alike", path, found, "samples of several kinds", change
