@@ -530,6 +530,7 @@ CORRECT = {
     "segmentation, classes": lambda: (sliced(IMAGES, MASKS.astype("int32")), segmentation(3, "softmax", SPARSE), {}),
     "time steps": lambda: (
         sliced(RNG.random((N, 4, 5)).astype("float32"), LABELS), sequential(keras.Input((4, 5)), layers.LSTM(3)), {}),
+    "next words, a weight for each": lambda: (sliced(WORDS, WORDS, np.minimum(WORDS, 1) * 1.0), next_word(), {}),
     "words, mask_zero": lambda: (sliced(WORDS, LABELS), embedding(mask=True), {}),
     "ragged words": lambda: (
         tf.data.Dataset.from_tensor_slices((tf.ragged.constant([[1], [1, 2]] * 16), LABELS)).batch(8)
@@ -554,6 +555,12 @@ Checkpoint = type(
     "Checkpoint", (keras.callbacks.ModelCheckpoint,), {"on_epoch_end": lambda *_, **__: None}
 )
 SHARED, FLIP = flow(seed=1), layers.RandomFlip(seed=3)
+
+
+def next_word():
+    words = keras.Input((7,), dtype="int32")
+    each = layers.Dense(9, activation="softmax")(layers.Embedding(9, 4)(words))
+    return compiled(keras.Model(words, each), SPARSE)
 
 
 def rescaled():

@@ -195,11 +195,16 @@ def weights(facts: Facts) -> Found:
     target = {path: leaf.shape for path, leaf in facts.leaves.items() if path[:7] == "targets"}
     chosen = [path for path in facts.leaves if path.startswith("weights")]
     mirror = dict(zip(chosen, target, strict=False)) if len(chosen) == len(target) else {}
+    # A class for each place of a sequence: targets have an axis less than the output.
+    in_places = {path for path, _, slot in facts.pairs("targets") if len(slot.shape or ()) > 2}
     for path in chosen:
         leaf = facts.leaves[path]
-        shape = target.get(path.replace("weights", "targets", 1), target.get(mirror.get(path, "")))
+        place = path.replace("weights", "targets", 1)
+        place = place if place in target else mirror.get(path, "")
+        shape = target.get(place)
         allowed = [(), (1,)] + [shape[1:stop] for stop in range(2, len(shape or ()) + 1) if shape]
-        allowed = [one for one in allowed if len(shape or ()) > 2 or one in [(), (1,)]]
+        if len(shape or ()) < 3 and place not in in_places:
+            allowed = [(), (1,)]
         if leaf.shape is not None and leaf.shape[1:] not in [*allowed, (*(shape or ())[1:-1], 1)]:
             change = "one weight vector for each output, nested as the targets; "
             change += "if this is a target, put it into the targets' tuple or dict"
