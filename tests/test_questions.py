@@ -237,6 +237,13 @@ MESSAGES = {
     "auto-shard rewrite and will be removed.": "tf.data.Options",
     "ValueError: EarlyStopping callback received monitor=val_composition_loss, but Keras isn't "
     "able to automatically determine whether that metric should be maximized or minimized.": "mode",
+    "TypeError: Cannot convert the argument `type_value`: TensorSpec(shape=(None, 5), "
+    "dtype=tf.float32, name=None) to a TensorFlow DType.": "output_signature=",
+    "FailedPreconditionError: PyFunc is stateful. [Op:SerializeIterator]": "end of each epoch",
+    "AttributeError: 'str' object has no attribute 'shape'": "batch axis",
+    "      7/Unknown 1s 12ms/step - loss: 0.9793": "assert_cardinality",
+    'UserWarning: Found 3 invalid image filename(s) in x_col="path". These filename(s) will be '
+    "ignored.": "row_flow",
     "UserWarning: Early stopping conditioned on metric `val_accuracy` which is not available. "
     "Available metrics are: loss,val_loss": "lists",
 }
