@@ -155,7 +155,10 @@ def audit(
         columns = [name for name in table if table[name].map(_ends_like_an_image).mean() > 0.5]
     for name in [*columns, *filter(None, [label, split])]:
         if name not in table:
-            raise ValueError(f"expected a column {name!r}, found {list(table)}")
+            found = f"expected a column {name!r}, found {list(table)}"
+            if len(table.columns) == 1 and ";" in str(table.columns[0]):
+                found += '; read the table with pd.read_csv(…, sep=";")'
+            raise ValueError(found)
     names = sorted({str(name) for column in columns for name in table[column].dropna()})
     with ThreadPoolExecutor() as threads:
         looks = threads.map(_look, (Path(folder, name) for name in names))
@@ -324,6 +327,8 @@ def _strings(table: pd.DataFrame) -> Iterator[Finding]:
         if counts and not any(map(_ends_like_an_image, counts)):
             found = f"{len(counts)} different strings: {_counted(counts)}"
             do = "a class is encoded once, for all splits; a group stays in one split"
+            if all(re.fullmatch(r"\s*[+-]?\d*,\d+\s*", value) for value in counts):
+                do = 'these are numbers with a decimal comma: pd.read_csv(…, decimal=",")'
             yield Finding("strings", str(column), found, do)
 
 

@@ -281,6 +281,19 @@ def test_what_is_no_folder_and_no_column_is_refused(folder, tmp_path):
             images.audit(table, folder=folder, **options)
 
 
+def test_a_table_with_semicolons_is_told_how_to_be_read(folder):
+    table = pd.read_csv(io.StringIO("photo;height\n0.jpg;1,5\n1.jpg;2,25\n"))
+    with pytest.raises(ValueError, match=r"found \['photo;height'\]; .* sep=\";\""):
+        images.audit(table, ["photo"], folder=folder)
+
+
+def test_numbers_with_a_decimal_comma_are_named(folder):
+    table = pd.read_csv(io.StringIO("photo;height\n0.jpg;1,5\n1.jpg;2,25\n"), sep=";")
+    assert 'decimal=","' in only(images.audit(table, ["photo"], folder=folder)).advice
+    table["height"] = ["1,5", "tall"]
+    assert "a class" in only(images.audit(table, ["photo"], folder=folder)).advice
+
+
 def test_a_large_photograph_is_decoded_small(monkeypatch):
     """What makes thousands of files a minute: an eighth of the height and of the width."""
     asked = []
