@@ -47,6 +47,12 @@ ALTERNATIVES = {
         "Images: photographs and masks, and to arrays: labels and numbers. Both meet in "
         "make_batch(rows), which leads to a tf.data.Dataset that is checked."
     ),
+    "train_evaluate_predict.png": (
+        "Two boxes on the left, training data, shuffled and augmented, and validation data, finite "
+        "and in order. Training data lead to fit, validation data to evaluate and predict. Fit, "
+        "evaluate and predict share the model, whose first layers rescale. From the model an arrow "
+        "leads to a saved file, and from there to predictions for a new place."
+    ),
     "silent_failures.png": (
         "Four boxes from left to right, joined by arrows: generator, dataset, model, fit. Below "
         "each are its faults. Generator: rows drift apart, 29 of 119 pairs; a buffer is "
@@ -255,6 +261,21 @@ def your_own_data() -> Figure:
     return chart(boxes, [*arrows, ("batch", "dataset")])
 
 
+def train_evaluate_predict() -> Figure:
+    """Plot a model's way from its data to predictions elsewhere."""
+    boxes = {
+        "training": Box(0, 0.85, 1.9, "training data\nshuffled, augmented", "inputs"),
+        "validation": Box(0, 0, 1.9, "validation data\nfinite, in order", "inputs"),
+        "fit": Box(2.4, 0.85, 1.5, "fit"),
+        "measure": Box(2.4, 0, 1.5, "evaluate, predict"),
+        "model": Box(4.4, 0.425, 1.6, "model\nrescales inside", "built"),
+        "file": Box(6.5, 0.425, 1.2, "saved file", "built"),
+        "elsewhere": Box(8.2, 0.425, 1.7, "predictions for\na new place", "targets"),
+    }
+    arrows = [("training", "fit"), ("validation", "measure"), ("fit", "model")]
+    return chart(boxes, [*arrows, ("measure", "model"), ("model", "file"), ("file", "elsewhere")])
+
+
 def silent_failures() -> Figure:
     """Plot the chain, and below each link the faults of lesson 08 with what they do."""
     links = {
@@ -301,6 +322,7 @@ DIAGRAMS = {
     "separate_generators.png": separate_generators,
     "dict_datasets.png": dict_datasets,
     "your_own_data.png": your_own_data,
+    "train_evaluate_predict.png": train_evaluate_predict,
     "silent_failures.png": silent_failures,
     "chain.png": chain,
 }
