@@ -131,7 +131,10 @@ def timelines() -> Figure:
     for axes, (name, tasks) in zip(grid, schedules.items(), strict=True):
         for task in tasks:
             place, length = roles[name].index(task.who), task.stop - task.start
-            axes.barh(place, length, 0.8, task.start, color=COLOURS[task.step], edgecolor="white")
+            colour = COLOURS[task.step]
+            # A plan is too short for a white edge, which would hide some of them.
+            edge = colour if task.step == "plan" else "white"
+            axes.barh(place, length, 0.8, task.start, color=colour, edgecolor=edge)
             if task.step != "plan":
                 middle = task.start + length / 2
                 axes.text(middle, place, str(task.batch), ha="center", va="center")
