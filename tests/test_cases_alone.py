@@ -8,6 +8,7 @@ import contextlib
 import io
 import json
 import linecache
+import logging
 import re
 from pathlib import Path
 
@@ -125,6 +126,10 @@ def in_notebooks(monkeypatch):
     monkeypatch.chdir(NOTEBOOKS)
     monkeypatch.syspath_prepend(str(NOTEBOOKS))
     monkeypatch.setattr(plt, "show", lambda: plt.close("all"))  # there is no screen
+    log = logging.getLogger("tensorflow")
+    level = log.level  # which a case may set
+    yield
+    log.setLevel(level)
 
 
 @pytest.mark.parametrize(
