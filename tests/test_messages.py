@@ -85,6 +85,7 @@ def test_that_a_generator_is_not_optimized_is_no_news(capfd):
 
 def test_only_the_advice_on_retracing_is_left_out_of_the_log(caplog):
     log = logging.getLogger("tensorflow")
+    caplog.set_level(logging.WARNING, logger="tensorflow")  # which another test may have changed
     log.addHandler(caplog.handler)
     with shown():
         log.warning("5 out of the last 5 calls to f triggered tf.function retracing.")
