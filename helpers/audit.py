@@ -30,6 +30,9 @@ _READ_BY_FLOWS = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".tif", ".tiff")
 _ENDINGS = (*_READ_BY_FLOWS, ".webp", ".gif", ".heic", ".heif", ".avif", ".jfif")
 _MANY = 500  # files from which on a progress bar is shown
 
+#: What a JPEG's library says of a file that is refused; it only warns of less.
+CORRUPT_JPEG = re.compile("Corrupt JPEG data|Premature end")
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -198,10 +201,10 @@ def _look(path: Path) -> _File:
         orientation = image.getexif().get(274, 1)
         _decode(image, content)
     except Exception as error:  # whatever a decoder makes of bytes that are no image
-        said = str(error).split(" <", 1)[0] or type(error).__name__
-        ends_early = re.search("truncated|premature|not enough", said, re.IGNORECASE)
+        found = said_of(error)
+        ends_early = re.search("truncated|premature|not enough", found, re.IGNORECASE)
         kind = "truncated" if ends_early else "unreadable"
-        return _File(kind, said if content else "an empty file", digest)
+        return _File(kind, found if content else "an empty file", digest)
     size = image.size[::-1] if orientation > 4 else image.size
     look = _File("", "", digest, image.mode, size, orientation)
     if image.mode == "P":
@@ -215,6 +218,11 @@ def _look(path: Path) -> _File:
     return look
 
 
+def said_of(error: Exception) -> str:
+    """Return what a decoder says of a file, without the address of an object in memory."""
+    return str(error).split(" <", 1)[0] or type(error).__name__
+
+
 def _decode(image: Image.Image, content: bytes) -> None:
     """Raise if the file cannot be decoded to its end, as `Images` would."""
     if content.startswith(b"\xff\xd8\xff"):
@@ -223,7 +231,7 @@ def _decode(image: Image.Image, content: bytes) -> None:
             simplejpeg.decode_jpeg(content, colours, min_height=1, min_width=1, min_factor=8)
             return
         except ValueError as error:
-            if re.search("Corrupt JPEG data|Premature end", str(error)):
+            if CORRUPT_JPEG.search(str(error)):
                 raise
     elif content.startswith(b"\x89PNG"):
         Image.open(io.BytesIO(content)).verify()  # the checksums, which `load` does not compare

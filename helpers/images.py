@@ -13,7 +13,6 @@ import copy
 import functools
 import io
 import os
-import re
 import threading
 import zlib
 from collections.abc import Iterable, Sequence
@@ -25,7 +24,7 @@ import numpy as np
 import simplejpeg
 from PIL import ExifTags, Image
 
-from helpers.audit import audit
+from helpers.audit import CORRUPT_JPEG, audit, said_of
 
 __all__ = ["Images", "audit"]
 
@@ -155,8 +154,7 @@ class Images:
         except _MisreadError as error:
             raise ValueError(f"{name}: {error}") from None
         except Exception as error:  # whatever a decoder makes of bytes that are no image
-            said = str(error).split(" <", 1)[0] or type(error).__name__  # no address in memory
-            found = f"none, or a part of one ({said})" if content else "an empty file"
+            found = f"none, or a part of one ({said_of(error)})" if content else "an empty file"
             raise ValueError(
                 f"{name}: expected an image, found {found}; replace the file, or leave its row out"
             ) from error
@@ -250,7 +248,7 @@ def _jpeg(content: bytes, channels: int) -> np.ndarray | None:
         memory = _scratch(height * width * stored)
         return simplejpeg.decode_jpeg(content, colours, buffer=memory)
     except ValueError as error:  # of each warning, and of what Pillow alone can read
-        if re.search("Corrupt JPEG data|Premature end", str(error)):
+        if CORRUPT_JPEG.search(str(error)):
             raise
         return None
 
