@@ -288,7 +288,7 @@ def _panel(ax: Any, name: str, case: pd.DataFrame) -> None:
     ax.set_xlim(0, 1.12 * max(ends))
     ax.set_ylim(-0.6, len(rows) - 0.4)
     ax.set_yticks(range(len(rows)), [row.title for row in rows])
-    ax.set_title(name, loc="left", fontsize=11)
+    ax.set_title(name.replace(" photographs of", ","), loc="left", fontsize=11)
     ax.set_xlabel("times as fast as the textbook pipeline", fontsize=9)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
