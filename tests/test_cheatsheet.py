@@ -61,7 +61,9 @@ def test_a_structure_trains_as_it_is_written(column):
     for one in (batch, weighed):
         history = model.fit(tf.data.Dataset.from_tensors(one), shuffle=False, verbose=0).history
         assert np.isfinite(history["loss"]).all()
-    found = model.predict(tf.data.Dataset.from_tensors(evaluated("for `predict`", arrays)), verbose=0)
+    found = model.predict(
+        tf.data.Dataset.from_tensors(evaluated("for `predict`", arrays)), verbose=0
+    )
     assert len(found) == 2
 
 

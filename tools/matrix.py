@@ -1,11 +1,10 @@
 """Run every check on each Python, and on the newest packages: ``make test-matrix``.
 
-    python tools/matrix.py                    3.11, 3.12 and 3.13 with the lock, then the newest
+    python tools/matrix.py                    all that RUNS names
     python tools/matrix.py 3.12 newest        some of them
 
 Each runs in a clone of its own under build/matrix, of what is committed, so that nothing that is
-installed or left over here can help. "newest" is the first Python with what `make lock
-ARGS=--upgrade` finds today. A table at the end says what passed; the logs stay in build/matrix.
+installed or left over here can help. The log of each stays there, and its last line is printed.
 """
 
 from __future__ import annotations
@@ -19,44 +18,60 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PLACE = ROOT / "build" / "matrix"
-NEWEST = "newest"
-RUNS = ("3.11", "3.12", "3.13", NEWEST)
+
+# What Colab has, and the helpers whose tests do not rest on the very words of a TensorFlow.
+COLAB = ("tensorflow==2.20.*", "keras==3.13.*")
+HELPERS = ("audit", "contract", "datasets", "fast", "generators", "images", "models", "parallel")
+HELPERS += ("plots", "tiles", "transforms", "warp")
+TESTS = sorted(
+    str(path.relative_to(ROOT)) for name in HELPERS for path in ROOT.glob(f"tests/test_{name}*.py")
+)
+
+# Name: the Python, and the commands.
+RUNS = {
+    **{version: (version, [["make", "test"]]) for version in ("3.11", "3.12", "3.13")},
+    "newest": ("3.12", [["make", "lock", "ARGS=--upgrade"], ["make", "test"]]),
+    "colab": (
+        "3.13",
+        [
+            ["make", "setup"],
+            [".venv/bin/uv", "pip", "install", "--python", ".venv/bin/python", *COLAB],
+            [".venv/bin/python", "-m", "pytest", "-q", *TESTS],
+        ],
+    ),
+}
 
 
-def run(name: str, base: str = RUNS[0]) -> str:
-    """Clone, set up and test; return what there is to say of it.
+def run(name: str) -> str:
+    """Clone, run the commands up to one that fails; return what there is to say of it.
 
     Parameters
     ----------
     name
-        A Python's version, or "newest".
-    base
-        The Python on which the newest packages are tried.
+        One of `RUNS`.
 
     Returns
     -------
     str
         The last line of pytest, the step that failed, or that there is no such Python.
     """
-    python = shutil.which(f"python{base if name == NEWEST else name}")
+    version, steps = RUNS[name]
+    python = shutil.which(f"python{version}")
     if python is None:
-        return f"not run: found no python{base if name == NEWEST else name} on the path"
+        return f"not run: found no python{version} on the path"
     clone, log = PLACE / name, PLACE / f"{name}.log"
     shutil.rmtree(clone, ignore_errors=True)
     subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
-    steps = [["make", "test"]]
-    if name == NEWEST:
-        steps = [["make", "lock", "ARGS=--upgrade"], ["make", "test"]]
     with log.open("w", encoding="utf-8") as out:
         for step in steps:
-            command = [*step, f"PYTHON={python}"]
+            command = [*step, f"PYTHON={python}"] if step[0] == "make" else step
             done = subprocess.run(command, cwd=clone, stdout=out, stderr=out, check=False)
             if done.returncode:
                 break
     lines = log.read_text(encoding="utf-8").splitlines()
     told = [line.strip("= ") for line in lines if " passed" in line or " failed" in line]
     if done.returncode and not told:
-        return f"{' '.join(step)} failed: see {log.relative_to(ROOT)}"
+        return f"{' '.join(step[:3])} failed: see {log.relative_to(ROOT)}"
     return told[-1] if told else "nothing was tested"
 
 
