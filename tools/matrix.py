@@ -21,10 +21,13 @@ PLACE = ROOT / "build" / "matrix"
 
 # What Colab has, and the helpers whose tests do not rest on the very words of a TensorFlow.
 COLAB = ("tensorflow==2.20.*", "keras==3.13.*")
-HELPERS = ("audit", "contract", "datasets", "fast", "generators", "images", "models", "parallel")
-HELPERS += ("plots", "tiles", "transforms", "warp")
+HELPERS = (
+    "audit contract datasets fast generators images models parallel plots tiles transforms warp"
+)
 TESTS = sorted(
-    str(path.relative_to(ROOT)) for name in HELPERS for path in ROOT.glob(f"tests/test_{name}*.py")
+    str(path.relative_to(ROOT))
+    for name in HELPERS.split()
+    for path in ROOT.glob(f"tests/test_{name}*.py")
 )
 
 # Name: the Python, and the commands.
