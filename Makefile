@@ -16,11 +16,11 @@ FOUND := $(shell for python in $(PYTHONS); do \
     "$$python" -c '$(FITS)' >/dev/null 2>&1 && { echo "$$python"; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test notebooks lint data bench lock clean
+.PHONY: help setup lab test test-browser test-matrix notebooks lint data bench lock clean
 
 help:  ## list the verbs
-	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(firstword $(MAKEFILE_LIST)) | \
-	    awk -F'|' '{ printf "%-18s%s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(firstword $(MAKEFILE_LIST)) | \
+	    awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
 
 NO_PYTHON := echo 'set-up: found no Python 3.11, 3.12 or 3.13 with venv as $(PYTHONS): install one (on Debian and Ubuntu python3-venv too), or set PYTHON=/path/to/python' >&2; exit 1
 SETUP := $(if $(FOUND),"$(FOUND)" tools/setup.py $(if $(PYTHON),--this-python),$(NO_PYTHON))
@@ -33,6 +33,12 @@ lab: setup  ## read and run the lessons in JupyterLab (PORT=8888)
 
 test: setup  ## check every lesson, helper and tile (ARGS=… goes to pytest)
 	@$(BIN)/python -m pytest --nbval -n $(WORKERS) --dist loadscope $(ARGS)
+
+test-browser: setup  ## open every lesson in JupyterLab, in headless Chromium, and use it
+	@BROWSER_LESSONS=all $(BIN)/python -m pytest -m browser $(ARGS)
+
+test-matrix: setup  ## run every check on Python 3.11, 3.12, 3.13, and on the newest packages
+	@$(BIN)/python tools/matrix.py $(ARGS)
 
 notebooks: setup  ## run every lesson again and store what it shows
 	@$(BIN)/python tools/regenerate.py $(ARGS)

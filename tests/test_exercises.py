@@ -6,8 +6,11 @@ an answer rests on what a lesson makes, BEFORE there names the cells that make i
 
 import functools
 import json
+import os
 import re
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -87,3 +90,21 @@ def test_a_wrong_answer_is_told_what_is_wrong(lesson, name, number, monkeypatch,
     said = verdict(lesson, name, answer, monkeypatch, capsys)
     assert said.startswith(f"exercise {name}: not yet: ")
     assert words in said
+
+
+def test_a_lesson_finds_the_helpers_where_they_are_not_installed():
+    """As in an editor whose kernel has the packages but not this project."""
+    code = (
+        "import sys; sys.meta_path[:] = [f for f in sys.meta_path if 'editable' not in repr(f)]\n"
+    )
+    code += "import importlib.util as util; assert util.find_spec('helpers') is None\n"
+    code += "import exercises; import helpers; print(helpers.__file__)"
+    environ = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT / "notebooks",
+        env=environ,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == str(ROOT / "helpers" / "__init__.py"), done.stderr

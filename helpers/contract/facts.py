@@ -212,7 +212,7 @@ class Facts:
 def leaf_of(part: Any) -> Leaf:
     """Return what is known of a leaf or of its spec."""
     kind, dtype = type(part).__name__, getattr(getattr(part, "dtype", None), "name", "")
-    if part is None or isinstance(part, tf.NoneTensorSpec):
+    if part is None or kind == "NoneTensorSpec":  # TensorFlow 2.20 does not export its class
         return Leaf(None, "", "none")
     if isinstance(part, tf.data.DatasetSpec | tf.data.Dataset):
         return Leaf(None, "", "dataset")

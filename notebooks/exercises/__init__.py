@@ -3,12 +3,21 @@
 In a lesson: ``import exercises``, and below an exercise ``exercises.check("01.1", answer)``. The
 checks of lesson 01 are the functions of `exercises.lesson_01`: that of exercise 01.2 is
 ``exercise_2``. It returns None for a right answer, and else a sentence without a full stop.
+
+A lesson imports this before `helpers`, so that these are found where they are not installed, as in
+an editor whose kernel is not the project's.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import sys
+from pathlib import Path
 from typing import Any
+
+if importlib.util.find_spec("helpers") is None:
+    sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 
 def check(name: str, *answers: Any) -> None:
