@@ -197,16 +197,15 @@ class Facts:
 
     def single(self) -> str:
         """Return the first leaf that is one sample, without the batch axis; empty if none is."""
-        for path, leaf, slot in self.pairs("inputs"):
+        found = [path for path, leaf in self.leaves.items() if leaf.shape == ()]
+        found = [path for path in found if not path.startswith("weights")]
+        for path, leaf, slot in reversed(self.pairs("inputs")):
             own = leaf.shape if leaf.value is None else leaf.value.shape
-            if own is not None and agree((None, *own), slot.shape) and not same_kind(leaf, slot):
-                continue
             # Keras itself adds the last axis to a batch of numbers.
             column = slot.shape[-1:] == (1,) and agree(own or (), slot.shape[:-1])
-            if own is not None and agree((None, *own), slot.shape) and not column:
-                return path
-        alone = [p for p, x in self.leaves.items() if x.shape == () and not p.startswith("weights")]
-        return "" if self.model.own_step else next(iter(alone), "")
+            if own and same_kind(leaf, slot) and agree((None, *own), slot.shape) and not column:
+                found.insert(0, path)
+        return "" if self.model.own_step or not found else found[0]
 
 
 def leaf_of(part: Any) -> Leaf:

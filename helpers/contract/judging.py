@@ -51,12 +51,12 @@ class Judge:
             given = given if isinstance(given, tuple) else (given,)
             data = dict(zip(("x", "y", "sample_weight"), given, strict=False))
             if self._predict:
-                model.predict(data["x"], verbose=0)
+                model.predict(data["x"], steps=1, verbose=0)
             elif weight is None and (validation or not self._step):
-                self.logged = [*model.evaluate(**data, verbose=0, return_dict=True)]
+                self.logged = [*model.evaluate(**data, steps=1, verbose=0, return_dict=True)]
             else:
-                done = model.fit(**data, class_weight=weight, verbose=0, shuffle=False)
-                self.logged = [*done.history]
+                one = {"steps_per_epoch": 1, "verbose": 0, "shuffle": False}
+                self.logged = [*model.fit(**data, class_weight=weight, **one).history]
 
         return refusal(run)
 

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
 from helpers.contract import looking
 from helpers.contract.facts import Facts, Found, nearest
 from helpers.contract.looking import Source, chain_of, generator_of, reachable
-from helpers.datasets import leaves, parts_of
 
 _TRANSFORMS: tuple[str, ...] = (
     "rotation_range",
@@ -33,67 +29,33 @@ def compiled(facts: Facts) -> Found:
     if not model.model.compiled and not facts.options["predict"]:
         change = "model.compile(loss=…); to predict only: predict=True"
         yield "not-compiled", "compile", "no loss: not compiled", "a loss", change
-    for _, name in leaves({"loss": model.loss}):
-        if isinstance(name, str) and name.lower() not in ("crossentropy", "ce"):
-            with contextlib.suppress(ValueError):
-                keras.losses.get(name)
-                continue
-            near = nearest(name.lower(), dir(keras.losses))
-            change = f"did you mean {near!r}?" if near else "see keras.losses for the names"
-            yield "loss-name", "loss", repr(name), "the name of a loss", change
     if not model.own_step and names:
         yield from _settings(facts, names)
         yield from _activations(facts)
 
 
 def _settings(facts: Facts, names: list[str]) -> Found:
-    model, count = facts.model, len(names)
-    settings = {"loss": model.loss, "loss_weights": model.loss_weights}
-    settings |= {"metrics": model.metrics, "weighted_metrics": model.weighted_metrics}
-    all_names, by_name = f"one for each of {names}", "use a dict by output name"
-    numbers = model.loss_weights if isinstance(model.loss_weights, list | tuple) else ()
-    if not all(isinstance(number, int | float) for number in numbers):
-        change = "compile's third argument is loss_weights: write metrics=[…]"
-        yield "setting-length", "loss_weights", str([*numbers]), "numbers", change
-        return
-    for argument, setting in settings.items():
-        if count == 1 and "metrics" in argument:
-            continue
-        if isinstance(setting, Mapping):
+    """Yield what Keras gives to another output than is meant, or to none."""
+    model, by_name = facts.model, "use a dict by output name"
+    for argument in ("loss", "loss_weights", "metrics", "weighted_metrics"):
+        setting = getattr(model, argument)
+        if isinstance(setting, Mapping) and len(names) > 1:
             for key in set(setting) - set(names):
                 near = nearest(key, names)
                 wanted = repr(near) if near else f"one of the outputs {names}"
+                found = "a name that is no output"
+                found += ", matched by sorted position in silence" * (argument == "loss_weights")
                 change = f"rename the key in compile({argument}=…)"
-                found, rule = "a name that is no output", "setting-keys"
-                if argument == "loss_weights":
-                    found, rule = (
-                        f"{found}, matched by sorted position in silence",
-                        "loss-weight-keys",
-                    )
-                yield rule, f"{argument}[{key!r}]", found, wanted, change
-            for name in names if "loss" in argument and set(setting) <= set(names) else ():
-                if name not in setting:
-                    rule = "loss-missing" if argument == "loss" else "setting-keys"
-                    found = "none: the output does not train" if argument == "loss" else "none"
-                    change = f"add {name!r}: " + (
-                        "None if that is meant" if rule[0] == "l" else "1.0"
-                    )
-                    yield rule, f"{argument}[{name!r}]", found, all_names, change
-        elif isinstance(setting, list | tuple) and setting and len(setting) != count:
-            found = f"a list of {len(setting)} for {count} outputs"
-            lost = argument == "loss" and len(setting) < count
-            found += f": {names[len(setting) :]} do not train" if lost else ""
-            yield "setting-length", argument, found, all_names, by_name
-        elif isinstance(setting, list | tuple) and names != sorted(names):
-            varied = any(part != setting[0] for part in setting)
-            if varied and model.kinds["targets"] == "dict":
+                yield "setting-keys", f"{argument}[{key!r}]", found, wanted, change
+            missing = set(names) - set(setting) if argument == "loss" else ()
+            for name in missing if set(setting) <= set(names) else ():
+                found, change = "none: the output does not train", "None if that is meant"
+                wanted = f"one for each of {names}"
+                yield "loss-missing", f"loss[{name!r}]", found, wanted, f"add {name!r}: {change}"
+        elif isinstance(setting, list | tuple) and model.kinds["targets"] == "dict":
+            if names != sorted(names) and any(part != setting[0] for part in setting):
                 found = "a list, matched to the outputs' keys in sorted order"
                 yield "setting-order", argument, found, str(sorted(names)), by_name
-    several = isinstance(model.loss_weights, Mapping | list | tuple) and count > 1
-    if several and not isinstance(model.loss, Mapping | list | tuple):
-        change = "give a loss for each output too, as a dict"
-        found = f"{len(model.loss_weights)} weights for one loss"
-        yield "setting-length", "loss_weights", found, f"a loss for each of {names}", change
 
 
 def _activations(facts: Facts) -> Found:
@@ -123,7 +85,7 @@ def pipeline(facts: Facts) -> Found:
         change = "yield array.copy(), or make a new array each time"
         yield "overwritten", source.overwritten, found, "a new array", change
     yield from _flows(source)
-    if source.makes_flows:
+    if any(flow.seed is not None for flow in source.made):
         found = "a new flow each epoch: a seeded one repeats the same augmentations"
         change = "make the flow once; generators.Epochs takes whole epochs from it"
         yield "new-flow", "dataset", found, "one flow for all epochs", change
@@ -142,8 +104,10 @@ def pipeline(facts: Facts) -> Found:
             found = "numbers in a map's function that differ each time it is traced"
             change = "use tf.random, or a layer such as keras.layers.RandomFlip"
             yield "frozen-random", "dataset", found, "random numbers of TensorFlow", change
-    for flow in source.flows:
-        yield from _files(flow)
+    for path, (low, high, *_) in facts.options["summary"].items():
+        if path.startswith("weights") and low == high == 0:
+            change = "nothing trains and the loss is 0.0: yield 1 for a sample that counts"
+            yield "weight-values", path, "all weights zero", "weights above 0", change
     shuffled = any(type(part).__name__ == "_ShuffleDataset" for part in source.chain)
     for path, leaf, slot in facts.pairs("targets"):
         rare = (slot.loss or "").startswith("binary") and (
@@ -189,24 +153,6 @@ def _is_random(flow: Any) -> bool:
     return zoom != [1, 1] or any(getattr(datagen, name, False) for name in _TRANSFORMS)
 
 
-def _files(flow: Any) -> Found:
-    colours = getattr(flow, "color_mode", "")
-    for path in list(getattr(flow, "filepaths", ()))[:50]:
-        mode, name = "", Path(path).name
-        with contextlib.suppress(OSError), Image.open(path) as image:
-            mode = image.mode
-        if mode.startswith("I") and colours != "grayscale":
-            found = f"{name}, 16 bits a pixel, read as {colours}: all but white"
-            change = "color_mode='grayscale' (values to 65535), or helpers.images"
-            yield "image-files", "dataset", found, "8 bits a pixel", change
-            return
-        if mode == "P" and colours == "grayscale":
-            found = f"{name}, a palette image, read as grayscale: brightness, not class numbers"
-            change = "np.asarray(PIL.Image.open(path)) reads it"
-            yield "image-files", "dataset", found, "the palette's index", change
-            return
-
-
 def _nodes(part: Any, graph: Any = None) -> list[Any]:
     """Return the nodes of the graph of a map's function."""
     with contextlib.suppress(Exception):
@@ -246,43 +192,39 @@ def lengths(facts: Facts) -> Found:
 
 def _length(source: Source, where: str, argument: str, facts: Facts) -> Found:
     steps, epochs, flows = facts.options[argument], facts.options["epochs"], source.flows
+    length = source.counted if source.length is None else source.length
     if facts.options["predict"]:
+        return
+    if steps is not None:
+        if length and source.kind not in ("arrays", "generator"):
+            yield from _steps(source, argument, steps, epochs, length)
         return
     batches = f"{len(flows[0])}, as len(flow) says" if flows else "<batches in an epoch>"
     change = f"pass {argument}={batches}" + ", or yield len(flow) batches an epoch" * bool(flows)
-    length = source.counted if source.length is None else source.length
-    open_end = source.length is None and source.counted is None and source.seen > 2
-    several = len(facts.slots("targets")) > 1
-    ran_out = "unknown length: fit warns that data ran out"
-    ran_out += ", and each output's loss is reported too small" * several
-    if source.kind == "generator":
-        if steps is None and flows:
-            found = "a generator object over a flow, which never ends: fit never returns"
-            yield "endless", where, found, "an end", change
-        elif steps is None and epochs > 1:
-            found = (
-                "a generator object: if it ends, later epochs replay its first batches; if not, "
-            )
-            found += "fit never returns"
-            change = f"pass {argument} if it never ends, or a dataset: {_FUNCTION}"
-            yield "replayed", where, found, f"{epochs} epochs", change
-        elif steps is None and where == "dataset":
-            found = ran_out.replace("length", "length of a generator object")
-            change = f"{_FUNCTION}, with signature= where an axis varies"
-            change += f"; if it never ends, fit never returns: pass {argument}"
-            yield "unknown-length", where, found, "a known length", change
-    elif steps is None and source.endless and source.kind != "PyDataset":
+    known = ".apply(tf.data.experimental.assert_cardinality({}))"
+    ran_out = "unknown length{}: fit warns that data ran out"
+    if len(facts.slots("targets")) > 1:
+        ran_out += ", and each output's loss is reported too small"
+    generator = source.kind == "generator"
+    if (source.endless and source.kind != "PyDataset") or (generator and flows):
         yield "endless", where, "it never ends: fit never returns", "an end", change
-    elif steps is None and (open_end or (source.endless and source.kind == "PyDataset")):
+    elif source.endless or (source.length is None and source.counted is None and source.seen > 2):
         found = f"no end in {source.seen} batches: if it never ends, fit never returns"
-        change += "; if it ends: .apply(tf.data.experimental.assert_cardinality(<batches>))"
+        change += "; if it ends: " + known.format("<batches>")
         yield "endless", where, found, "an end", change
-    elif steps is None and where == "dataset" and source.length is None and source.counted:
-        if source.kind == "tf.data":
-            change = f"dataset.apply(tf.data.experimental.assert_cardinality({source.counted}))"
-            yield "unknown-length", where, ran_out, "a known length", change
-    elif length and steps is not None and source.kind != "arrays":
-        yield from _steps(source, argument, steps, epochs, length)
+    elif generator and epochs > 1:
+        found = "a generator object: if it ends, later epochs replay its first batches; if not, "
+        found += "fit never returns"
+        change = f"pass {argument} if it never ends, or a dataset: {_FUNCTION}"
+        yield "replayed", where, found, f"{epochs} epochs", change
+    elif generator and where == "dataset":
+        change = f"{_FUNCTION}, with signature= where an axis varies"
+        change += f"; if it never ends, fit never returns: pass {argument}"
+        found = ran_out.format(" of a generator object")
+        yield "unknown-length", where, found, "a known length", change
+    elif source.kind == "tf.data" and where == "dataset" and source.length is None and length:
+        found, change = ran_out.format(""), "dataset" + known.format(length)
+        yield "unknown-length", where, found, "a known length", change
 
 
 def _steps(source: Source, argument: str, steps: int, epochs: int, length: int) -> Found:
@@ -338,10 +280,6 @@ def validation(facts: Facts) -> Found:
         found = "shuffled again each epoch: predictions cannot be set beside labels"
         change = "leave shuffle out, or shuffle=False, for validation"
         yield "shuffled", where, found, "one order", change
-    outlines = [_outline(one) for one in (source, other)]
-    if all(outlines) and outlines[0] != outlines[1]:
-        change = "make both datasets by one function"
-        yield "other-structure", where, outlines[1], f"{outlines[0]} as in training", change
     classes = [_classes(one) for one in (source, other)]
     if all(classes) and classes[0] != classes[1]:
         names = {**classes[0], **classes[1]}
@@ -361,16 +299,6 @@ def validation(facts: Facts) -> Found:
             shown = f"values {found[0]:g} to {found[1]:g}"
             wanted = f"about {low:g} to {high:g}, as in training"
             yield "other-range", f"validation {path}", shown, wanted, change
-
-
-def _outline(source: Source) -> str:
-    if source.kind == "arrays" or source.element is None:
-        return ""
-    element = source.element if parts_of(source.element) else (source.element,)
-    found = [(path, getattr(leaf, "shape", None)) for path, leaf in leaves(element)]
-    found = [(path, shape) for path, shape in found if not path.startswith("weights")]
-    shown = [(path, None if shape is None else (None, *tuple(shape)[1:])) for path, shape in found]
-    return ", ".join(f"{path} {shape}" for path, shape in shown)
 
 
 def _classes(source: Source) -> dict[str, int]:
