@@ -407,11 +407,6 @@ class SharedTransforms:
             self._check_values(name, float(batch.min()), float(batch.max()))
 
     def _check_mask(self, name: str, batch: np.ndarray) -> None:
-        if batch.size and np.abs(batch).max() > 2**24:
-            raise ValueError(
-                f"{name}: expected class numbers up to {2**24} (float32 holds no more), "
-                f"found {np.abs(batch).max()}"
-            )
         fill = self._mask_fill
         if fill is not None and np.asarray(fill).astype(batch.dtype) != fill:
             raise ValueError(

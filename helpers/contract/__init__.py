@@ -209,8 +209,9 @@ def _apply(facts: Facts, stages: Iterable[str]) -> list[Finding]:
     unexplained = bool(facts.refused)
     for stage in stages:
         try:
-            for name, leaf, what, wanted, change in _FUNCTIONS[stage](facts):
+            for name, leaf, what, *given in _FUNCTIONS[stage](facts):
                 severity = RULES[name].severity(accepted)
+                wanted, change = [*given, *RULES[name].advice[len(given) :]]
                 found += [Finding(severity, leaf, what, wanted, change, name)] * bool(severity)
                 unexplained &= severity != ERROR or name in _KERAS_TAKES
         except Exception as error:
@@ -233,7 +234,7 @@ def _not_checked(facts: Facts) -> list[Finding]:
         texts.append(("values", source.unseen, change))
         if model.inputs is None:
             texts.append(("model", "its inputs and outputs are not known before it runs", ""))
-    if source.kind in ("function", "epochs"):
+    if source.kind == "function":
         change = "pass fit what it returns, or datasets.from_batches(…) of it"
         texts.append(("dataset", "fit itself takes no function", change))
     for path, leaf in facts.leaves.items():

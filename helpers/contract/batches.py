@@ -37,12 +37,10 @@ def structure(facts: Facts) -> Found:
         change = "yield inputs, targets: a tuple, the outer one too"
         yield "element-parts", "element", f"a {type(element).__name__}", "a tuple", change
     if predict and len(inputs) > 1 < len(parts) and not parts_of(parts["inputs"]):
-        found, change = "the first part is taken for all inputs", "yield ((a, b),), not (a, b)"
-        yield "predict-form", "element", found, "((input, input),)", change
-    if len(parts) == 1 and facts.model.loss is not None and not predict:
+        yield "predict-form", "element", "the first part is taken for all inputs"
+    if len(parts) == 1 and facts.model.settings["loss"] is not None and not predict:
         found = "a dict without targets" if isinstance(parts["inputs"], Mapping) else "inputs only"
-        change = "yield the targets as a second part; for predict it is right: predict=True"
-        yield "no-targets", "element", found, "(inputs, targets)", change
+        yield "no-targets", "element", found
     yield from flat_parts(facts)
     optional = {path for path, _, slot in facts.pairs("inputs") if slot.optional}
     for path, leaf in facts.leaves.items():
@@ -98,6 +96,8 @@ def names(facts: Facts) -> Found:
         known = [slot.name for slot in slots]
         if part is None or not slots:
             continue
+        several = isinstance(part, tuple)
+        count, wanted = (len(part), len(slots)) if several else (1, max(len(needed), 1))
         if isinstance(part, Mapping):
             if kind == "single" and role == "targets":
                 found = f"a dict with keys {sorted(map(str, part))}"
@@ -105,14 +105,11 @@ def names(facts: Facts) -> Found:
                 yield "target-keys", role, found, "one array", change
             else:
                 yield from _keys(facts, role, what, known, needed)
-        elif not isinstance(part, tuple):
-            if len(needed) > 1:
-                change = f"yield one array for each {what}, in a tuple or a dict"
-                yield "count", role, "one array", f"{len(needed)} {role}: {known}", change
-        elif len(part) != len(slots):
-            found, wanted = f"a tuple of {len(part)}", f"{len(slots)}: {known}"
-            yield "count", role, found, wanted, f"yield one part for each {what}"
-        elif kind == "dict" and len(known) > 1:
+        elif count != wanted:
+            found = f"a tuple of {count}" if several else "one array"
+            change = f"yield one part for each {what}, in a tuple or a dict"
+            yield "count", role, found, f"{wanted} {role}: {known}", change
+        elif kind == "dict" and count > 1:
             rule = "sorted-by-luck" if known == sorted(known) else "sorted-order"
             found = "a tuple, matched to the model's keys in sorted order"
             change = f"name the {role}: {{" + ", ".join(f"{name!r}: …" for name in known) + "}"
@@ -146,8 +143,7 @@ def shapes(facts: Facts) -> Found:
     if facts.source.kind == "tf.data":
         for where, spec in leaves(facts.source.element):
             if isinstance(spec, tf.TensorSpec) and spec.shape.rank is None:
-                change = "give from_generator output_signature= with shapes, or tf.ensure_shape"
-                yield "unknown-shape", where, "unknown shape", "a known number of axes", change
+                yield "unknown-shape", where, "unknown shape"
     if path:
         leaf, shown = facts.leaves[path], [show(slot.shape) for p, _, slot in pairs if p == path]
         own = leaf.shape if leaf.value is None else leaf.value.shape
@@ -167,15 +163,13 @@ def shapes(facts: Facts) -> Found:
         count = count % ARRAY_BATCH or size if facts.source.kind == "arrays" else count
         if size is not None and count and count != size:
             found, wanted = f"{count} samples in the {facts.name}", f"{size}, fixed in the Input"
-            change = "keras.Input(shape) without batch_size, or batch(…, drop_remainder=True)"
-            yield "fixed-batch", path, found, wanted, change
+            yield "fixed-batch", path, found, wanted
     sizes = {path: len(x.value) for path, x in facts.leaves.items() if np.ndim(x.value)}
     first, most = next(iter(sizes.items()), ("", 0))
     for path, number in sizes.items():
         if number != most:
-            change = "take all streams by the same rows; mind the last, partial batch"
             found = f"{number} samples in the {facts.name}"
-            yield "batch-lengths", path, found, f"{most} as in {first}", change
+            yield "batch-lengths", path, found, f"{most} as in {first}"
 
 
 def _reshaped(found: Shape, wanted: Shape) -> str:

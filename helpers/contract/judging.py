@@ -21,7 +21,7 @@ from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 from keras.src.utils.tracking import Tracker
 from tensorflow.python.eager import context
 
-from helpers.contract.looking import Source, arrays_of, refusal
+from helpers.contract.looking import Source, refusal
 
 _OWN: tuple[type, ...] = (
     keras.layers.Layer,
@@ -78,8 +78,6 @@ def _as_given(source: Source, batch: Any) -> Any:
         return batch
     if source.kind == "PyDataset":
         return _One(batch)
-    if source.kind == "epochs":
-        return tf.data.Dataset.from_tensors(arrays_of(batch))
     if source.kind != "tf.data":
         return (one for one in [batch])
     try:

@@ -94,17 +94,10 @@ def _kind_of(dataset: Any) -> Source:
     if isinstance(dataset, types.GeneratorType):
         source = Source("generator", unseen="a look would take batches from a generator object")
         source.held = reachable(dataset)[1:]
-        if dataset.gi_frame is None:
-            change = "call its function once more for each fit"
-            source.problem = ("a generator object that has run out", "a fresh one", change)
         return source
-    if callable(dataset) and hasattr(dataset, "peek") and hasattr(dataset, "__len__"):
-        later = lambda: itertools.chain([dataset.peek()], itertools.islice(dataset(), 1, None))  # noqa: E731
-        return Source("epochs", later, length=len(dataset), held=reachable(dataset))
     if callable(dataset) and not isinstance(dataset, type):
-        return Source("function", lambda: iter(dataset()), held=reachable(dataset))
-    if isinstance(dataset, tf.distribute.DistributedDataset):
-        return Source("distributed", unseen="it is spread over replicas")
+        length = len(dataset) if hasattr(dataset, "__len__") else None
+        return Source("function", lambda: iter(dataset()), length=length, held=reachable(dataset))
     return _of_arrays(dataset)
 
 

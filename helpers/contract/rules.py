@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +13,23 @@ FAILS, WRONG, LUCK = "fails", "wrong", "luck"
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule; `document` says what must hold, or what goes wrong, and `lesson` links to it."""
+    """A rule; `document` says what must hold, or what goes wrong, and `lesson` links to it.
+
+    `expected` and `change` stand in a finding that has no words of its own for them.
+    """
 
     id: str
     stage: str
     document: str
     rank: str
+    expected: str
+    change: str
     lesson: str
+
+    @property
+    def advice(self) -> tuple[str, str]:
+        """Return what should be, and what fixes it."""
+        return self.expected, self.change
 
     def severity(self, accepted: bool | None) -> str:
         """Return a finding's severity, empty for none; `accepted` None: Keras was not asked."""
@@ -31,8 +40,8 @@ class Rule:
 
 def _read() -> dict[str, Rule]:
     text = Path(__file__).with_name("RULES.md").read_text(encoding="utf-8")
-    lines = re.findall(r"^\| `(.+?)` \| (.+?) \| (.+?) \| (.+?) \| (.+?) \|$", text, re.MULTILINE)
-    return {line[0]: Rule(*line) for line in lines}
+    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| `")]
+    return {line[0].strip("`"): Rule(line[0].strip("`"), *line[1:]) for line in lines}
 
 
 RULES = _read()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,12 +14,7 @@ from helpers.contract import looking
 from helpers.contract.facts import Facts, Found, nearest
 from helpers.contract.looking import Source, chain_of, generator_of, reachable
 
-_TRANSFORMS: tuple[str, ...] = (
-    "rotation_range",
-    "width_shift_range",
-    "height_shift_range",
-    "brightness_range",
-)
+_TRANSFORMS = ("rotation_range", "width_shift_range", "height_shift_range", "brightness_range")
 _TRANSFORMS += ("shear_range", "channel_shift_range", "horizontal_flip", "vertical_flip")
 _FUNCTION = "datasets.from_batches(function, length=…)"
 
@@ -27,8 +23,7 @@ def compiled(facts: Facts) -> Found:
     """Yield what is wrong with losses, loss weights and metrics."""
     model, names = facts.model, [slot.name for slot in facts.slots("targets")]
     if not model.model.compiled and not facts.options["predict"]:
-        change = "model.compile(loss=…); to predict only: predict=True"
-        yield "not-compiled", "compile", "no loss: not compiled", "a loss", change
+        yield "not-compiled", "compile", "no loss: not compiled"
     if not model.own_step and names:
         yield from _settings(facts, names)
         yield from _activations(facts)
@@ -36,9 +31,9 @@ def compiled(facts: Facts) -> Found:
 
 def _settings(facts: Facts, names: list[str]) -> Found:
     """Yield what Keras gives to another output than is meant, or to none."""
-    model, by_name = facts.model, "use a dict by output name"
-    for argument in ("loss", "loss_weights", "metrics", "weighted_metrics"):
-        setting = getattr(model, argument)
+    model = facts.model
+    sorts = model.kinds["targets"] == "dict" and names != sorted(names)
+    for argument, setting in model.settings.items():
         if isinstance(setting, Mapping) and len(names) > 1:
             for key in set(setting) - set(names):
                 near = nearest(key, names)
@@ -52,10 +47,9 @@ def _settings(facts: Facts, names: list[str]) -> Found:
                 found, change = "none: the output does not train", "None if that is meant"
                 wanted = f"one for each of {names}"
                 yield "loss-missing", f"loss[{name!r}]", found, wanted, f"add {name!r}: {change}"
-        elif isinstance(setting, list | tuple) and model.kinds["targets"] == "dict":
-            if names != sorted(names) and any(part != setting[0] for part in setting):
-                found = "a list, matched to the outputs' keys in sorted order"
-                yield "setting-order", argument, found, str(sorted(names)), by_name
+        elif sorts and isinstance(setting, list | tuple) and any(x != setting[0] for x in setting):
+            found = "a list, matched to the outputs' keys in sorted order"
+            yield "setting-order", argument, found, str(sorted(names))
 
 
 def _activations(facts: Facts) -> Found:
@@ -69,8 +63,7 @@ def _activations(facts: Facts) -> Found:
             yield "activation", leaf, "softmax over one unit: always 1", wanted, change
         elif "cross" in loss and slot.from_logits and given == wanted:
             found = f"{wanted} in the model and from_logits=True in the loss: Keras goes back to "
-            change = "activation=None, or from_logits=False"
-            yield "two-activations", leaf, f"{found}the logits, and warns", "one of the two", change
+            yield "two-activations", leaf, f"{found}the logits, and warns"
         elif "cross" in loss and not slot.from_logits and given in {"linear", "relu", "tanh"}:
             found = f"activation {given!r}, and {loss} of probabilities"
             change = f"activation={wanted!r}, or a loss with from_logits=True"
@@ -82,28 +75,24 @@ def pipeline(facts: Facts) -> Found:
     source = facts.source
     if source.overwritten:
         found = "the second batch overwrites the first: both are one array in memory"
-        change = "yield array.copy(), or make a new array each time"
-        yield "overwritten", source.overwritten, found, "a new array", change
+        yield "overwritten", source.overwritten, found
     yield from _flows(source)
     if any(flow.seed is not None for flow in source.made):
         found = "a new flow each epoch: a seeded one repeats the same augmentations"
-        change = "make the flow once; generators.Epochs takes whole epochs from it"
-        yield "new-flow", "dataset", found, "one flow for all epochs", change
+        yield "new-flow", "dataset", found
     caches = [part for part in source.chain if type(part).__name__ == "CacheDataset"]
     below = [part for cache in caches[:1] for part in chain_of(cache)]
     behind = [thing for part in below for thing in reachable(generator_of(part))]
     behind += source.made if any(map(generator_of, below)) else []
     random = any(looking.is_flow(thing) and _is_random(thing) for thing in behind)
     if random or any("Random" in node.op for part in below for node in _nodes(part)):
-        found, change = "a cache behind random transforms", "cache() first, then augment"
-        found += ": each epoch repeats the first one's"
-        yield "cached-random", "dataset", found, "cache() before the augmentation", change
+        found = "a cache behind random transforms: each epoch repeats the first one's"
+        yield "cached-random", "dataset", found
     for part in source.chain:
         of_map = "Map" in type(part).__name__ and generator_of(part) is None
         if of_map and _constants(part) != _constants(part):
             found = "numbers in a map's function that differ each time it is traced"
-            change = "use tf.random, or a layer such as keras.layers.RandomFlip"
-            yield "frozen-random", "dataset", found, "random numbers of TensorFlow", change
+            yield "frozen-random", "dataset", found
     for path, (low, high, *_) in facts.options["summary"].items():
         if path.startswith("weights") and low == high == 0:
             change = "nothing trains and the loss is 0.0: yield 1 for a sample that counts"
@@ -116,35 +105,27 @@ def pipeline(facts: Facts) -> Found:
         soft = leaf.value is not None and leaf.dtype.startswith("float") and (leaf.value % 1).any()
         *_, count, alike = facts.options["summary"].get(path, (0, 0, 0, False))
         if alike and count >= 8 and "cross" in (slot.loss or "") and not (rare or soft or shuffled):
-            change = "shuffle rows before batching; or were the labels lost on the way?"
-            found = f"all {count} samples alike"
-            yield "alike", path, found, "samples of several kinds", change
+            yield "alike", path, f"all {count} samples alike"
 
 
 def _flows(source: Source) -> Found:
-    change = "rows do not belong together: generators.AlignedEpochs keeps them so"
-    for other in source.moved[1:]:
-        first = source.moved[0]
-        for name in ("n", "batch_size", "shuffle"):
-            pair = getattr(first, name), getattr(other, name)
-            if pair[0] != pair[1]:
-                found = f"two flows behind it, with {name} {pair[0]} and {pair[1]}"
-                yield "flows-apart", "dataset", found, "equal flows", change
-                return
+    for first, other in itertools.pairwise(source.moved):
         random = first.shuffle or _is_random(first) or _is_random(other)
-        if random and (first.seed is None or first.seed != other.seed):
-            found = f"two flows behind it, with seed {first.seed} and {other.seed}"
-            yield "flows-apart", "dataset", found, "one seed for both", change
-            return
+        for name in ("n", "batch_size", "shuffle", "seed"):
+            pair = getattr(first, name), getattr(other, name)
+            unseeded = pair == (None, None) and name == "seed"
+            if (random or name != "seed") and (pair[0] != pair[1] or unseeded):
+                found = f"two flows behind it, with {name} {pair[0]} and {pair[1]}"
+                yield "flows-apart", "dataset", found
+                return
     tables = [one for one in source.held if hasattr(one, "columns") or isinstance(one, np.ndarray)]
     sizes = [len(one) for one in tables if one.ndim]
     for flow in source.moved:
         longer = [size for size in sizes if flow.n < size <= flow.n * 1.5 + 1]
         rows = getattr(flow, "class_mode", "raw") == "raw"
         if longer and not rows and flow.n not in sizes and hasattr(flow, "filepaths"):
-            change = "rows shift from the first missing file on: generators.row_flow names it"
-            found = f"a flow over {flow.n} files"
-            yield "flow-count", "dataset", found, f"{longer[0]}, as the table beside it", change
+            wanted = f"{longer[0]}, as the table beside it"
+            yield "flow-count", "dataset", f"a flow over {flow.n} files", wanted
 
 
 def _is_random(flow: Any) -> bool:
@@ -175,14 +156,8 @@ def _constants(part: Any) -> list[bytes]:
 def lengths(facts: Facts) -> Found:
     """Yield what is wrong with lengths, steps and monitors."""
     options, source = facts.options, facts.source
-    empty = source.kind == "arrays" and any(
-        np.ndim(leaf.value) and not len(leaf.value) for leaf in facts.leaves.values()
-    )
-    if 0 in (source.length, source.counted) or empty:
-        change = {"PyDataset": "what does len() of it count?", "arrays": "are the arrays empty?"}
-        advice = change.get(source.kind, "does the generator yield at all?")
-        advice = "are there image files in sub-folders of it?" if source.flows else advice
-        yield "no-batch", "dataset", "no batch", "1 or more", advice
+    if 0 in (source.length, source.counted):
+        yield "no-batch", "dataset", "no batch"
         return
     yield from _length(source, "dataset", "steps_per_epoch", facts)
     if options["validation"] is not None:
@@ -248,26 +223,24 @@ def _steps(source: Source, argument: str, steps: int, epochs: int, length: int) 
 
 
 def _monitors(facts: Facts) -> Found:
-    logged, validation = facts.options["logged"], facts.options["validation_data"] is not None
-    known = [*logged, *(f"val_{name}" for name in logged if validation)]
+    logged = facts.options["logged"]
+    validated = facts.options["validation_data"] is not None
+    known = [*logged, *(f"val_{name}" for name in logged if validated)]
     for callback in facts.options["callbacks"] or ():
         name, kind = getattr(callback, "monitor", None), type(callback).__name__
         unused = not logged or not getattr(callback, "save_best_only", True)
         if not isinstance(name, str) or not hasattr(callback, "monitor_op") or unused:
             continue
-        plain, leaf, found = name.removeprefix("val_"), f"callbacks: {kind}", f"monitor={name!r}"
+        plain, leaf = name.removeprefix("val_"), f"callbacks: {kind}"
         metrics = [m for one in facts.model.model.metrics for m in getattr(one, "metrics", ())]
         clear = plain == "loss" or any(metric.name == plain for metric in metrics)
-        if name != plain and not validation:
-            found, change = f"{found}, and no validation data", f"pass it, or monitor {plain!r}"
-            yield "monitor", leaf, found, "validation_data", change
-        elif name not in known:
-            near = nearest(name, known)
-            change = f"monitor={near!r}" if near else "take one of these"
-            yield "monitor", leaf, found, f"one of {known}", change
+        if name not in known:
+            lacks = "pass validation_data, or " if name != plain and not validated else ""
+            change = f"{lacks}monitor={nearest(name, known) or plain!r}"
+            yield "monitor", leaf, f"monitor={name!r}", f"one of {known}", change
         elif getattr(callback, "mode", "auto") == "auto" and not clear:
             change = f"{kind}(…, mode='min') for a loss or an error, 'max' for an accuracy"
-            yield "monitor", leaf, f"{found} without mode: fit raises", "a mode", change
+            yield "monitor", leaf, f"monitor={name!r} without mode: fit raises", "a mode", change
 
 
 def validation(facts: Facts) -> Found:
@@ -278,15 +251,13 @@ def validation(facts: Facts) -> Found:
         return
     if any(getattr(part, "_reshuffle_each_iteration", False) for part in other.chain):
         found = "shuffled again each epoch: predictions cannot be set beside labels"
-        change = "leave shuffle out, or shuffle=False, for validation"
-        yield "shuffled", where, found, "one order", change
+        yield "shuffled", where, found
     classes = [_classes(one) for one in (source, other)]
     if all(classes) and classes[0] != classes[1]:
         names = {**classes[0], **classes[1]}
         name = next(name for name in names if classes[0].get(name) != classes[1].get(name))
         found, wanted = (f"{name!r} is class {one.get(name, 'none')}" for one in classes[::-1])
-        change = "pass both one list of names: classes= of a flow, class_names="
-        yield "class-numbers", where, found, f"{wanted}, as in training", change
+        yield "class-numbers", where, found, f"{wanted}, as in training"
     for path, (low, high, *_) in facts.options["summary"].items():
         found = facts.options["validation_summary"].get(path)
         if found is None or not path.startswith("inputs") or path not in facts.leaves:
@@ -295,10 +266,9 @@ def validation(facts: Facts) -> Found:
         signs = sorted([low / (abs(high) or 1), found[0] / (abs(found[1]) or 1)])
         image = len(facts.leaves[path].shape or ()) > 3 and signs[0] < -0.2 <= 0 <= signs[1]
         if image or tops[1] > 20 * tops[0] > 0:
-            change = "rescale both alike, in the datasets or by a layer of the model"
             shown = f"values {found[0]:g} to {found[1]:g}"
             wanted = f"about {low:g} to {high:g}, as in training"
-            yield "other-range", f"validation {path}", shown, wanted, change
+            yield "other-range", f"validation {path}", shown, wanted
 
 
 def _classes(source: Source) -> dict[str, int]:

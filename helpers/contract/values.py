@@ -26,28 +26,15 @@ def values(facts: Facts) -> Found:
         bad = int((~np.isfinite(value)).sum())
         if bad:
             kind = "NaN" if np.isnan(value).any() else "infinite"
-            change = "fill or drop them before training: one makes the loss NaN"
-            found = f"{bad} {kind} values in the {facts.name}"
-            yield "not-finite", path, found, "finite numbers", change
-        size = slots[path].vocabulary if path in slots else None
-        if size and not bad and not 0 <= value.min() <= value.max() < size:
-            change = (
-                f"give the Embedding input_dim={int(value.max()) + 1}, or map rare words to one"
-            )
-            change = "count words from 0" if value.min() < 0 else change
-            found, wanted = f"numbers {between(value, facts.name)}", f"0 to {size - 1}"
-            yield "vocabulary", path, found, wanted + ", as the Embedding has", change
+            yield "not-finite", path, f"{bad} {kind} values in the {facts.name}"
     for path, value in facts.numbers("inputs"):
         image = value.ndim == 4 and value.shape[-1] in (1, 3, 4) and min(value.shape[1:3]) > 3
         if not image or (path in slots and slots[path].rescaled):
             continue
         if not value.any():
-            change = "brightness_range wants values 0–255; was the image scaled twice?"
-            yield "black", path, f"nothing but zeros in the {facts.name}", "images", change
+            yield "black", path, f"nothing but zeros in the {facts.name}"
         elif 0 <= value.min() <= value.max() < 1.5 / 255 and value.size > 500:
-            change = "scale once: rescale=1/255, or a Rescaling layer, not both"
-            found = f"values to {value.max():.2g}: all but black in the {facts.name}"
-            yield "scale", path, found, "values 0–1 or 0–255", change
+            yield "scale", path, f"values to {value.max():.2g}: all but black in the {facts.name}"
 
 
 def targets(facts: Facts) -> Found:
@@ -143,14 +130,9 @@ def _weighted(facts: Facts, path: str, leaf: Leaf) -> np.ndarray | None:
 
 def _renumbered(value: np.ndarray, classes: int) -> str:
     kinds = np.unique(value)
-    if len(kinds) > classes or (kinds % 1).any():
-        return f"number the classes from 0, or give the output {int(value.max()) + 1} units"
-    if kinds[0] > 0 and kinds[-1] - kinds[0] == len(kinds) - 1:
+    if len(kinds) <= classes and 0 < kinds[0] == kinds[-1] - len(kinds) + 1:
         return f"number the classes from 0: subtract {kinds[0]:g}"
-    shown = ", ".join(f"{kind:g}" for kind in kinds[:6])
-    change = f"they are {len(kinds)} kinds, {shown}: number them 0 to {len(kinds) - 1}"
-    palette = "; of a palette image read the index (PIL's mode 'P'), not the brightness"
-    return change + palette * (value.ndim > 2)
+    return f"number them 0 to {classes - 1}, or give the output {int(value.max()) + 1} units"
 
 
 def weights(facts: Facts) -> Found:
@@ -162,26 +144,18 @@ def weights(facts: Facts) -> Found:
     if isinstance(part, Mapping) and names:
         yield from _keys(facts, "weights", "output", names, [s.name for s in facts.model.trained])
     elif parts_of(part) and facts.model.kinds["targets"] == "dict":
-        change = "give it the outputs' structure"
-        yield "weight-keys", "weights", "a tuple", "a dict by output name", change
+        yield "weight-keys", "weights", "a tuple"
     for path, leaf, slot in facts.pairs("weights"):
         shape, output = leaf.shape or (), slot.shape
         # An output with a class for each place of a sequence or an image may weigh each place.
         places = [output[: len(shape)], (*output[:-1], 1)] if len(output) > 2 else []
         if shape[1:] not in ((), (1,)) and not any(agree(shape, place) for place in places):
-            change = "one weight vector for each output, nested as the targets; "
-            change += "if this is a target, put it into the targets' tuple or dict"
-            wanted = "one number a sample, shape (None,)"
-            yield "weight-shape", path, show(shape), wanted, change
+            yield "weight-shape", path, show(shape)
     for path, value in facts.numbers("weights"):
         if value.min() < 0:
-            found, change = f"weights down to {value.min():g} in the {facts.name}", "0 or more"
-            cause = "a negative weight drives the model away from its target"
-            yield "weight-values", path, found, change, cause
+            yield "weight-values", path, f"weights down to {value.min():g} in the {facts.name}"
         elif value.dtype.kind in "iu" and value.max() > 1 and facts.source.kind != "arrays":
-            change = "if these are labels, put them into the targets' tuple; else cast to float32"
-            found = f"{value.dtype} in the weights' place"
-            yield "labels-as-weights", path, found, "sample weights, float32", change
+            yield "labels-as-weights", path, f"{value.dtype} in the weights' place"
 
 
 def _class_weight(facts: Facts) -> Found:
