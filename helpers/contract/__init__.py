@@ -181,7 +181,7 @@ def _of_source(
     with put_back(source.held):
         if source.problem is None and source.chain:
             look_below(source)
-        readable = source.problem is None and source.start is not None
+        readable = source.problem is None and source.start is not None and source.length != 0
         with contextlib.closing(read(source, options)) as batches:
             for name, batch in batches if readable else ():
                 facts = Facts(source, model, name, batch, options)

@@ -23,13 +23,8 @@ from tensorflow.python.eager import context
 
 from helpers.contract.looking import Source, refusal
 
-_OWN: tuple[type, ...] = (
-    keras.layers.Layer,
-    keras.optimizers.Optimizer,
-    keras.losses.Loss,
-    keras.metrics.Metric,
-)
-_OWN += (keras.random.SeedGenerator, Tracker)
+_OWN: tuple[type, ...] = (keras.layers.Layer, keras.optimizers.Optimizer, keras.losses.Loss)
+_OWN += (keras.metrics.Metric, keras.random.SeedGenerator, Tracker)
 
 
 class Judge:

@@ -47,9 +47,13 @@ def _settings(facts: Facts, names: list[str]) -> Found:
                 found, change = "none: the output does not train", "None if that is meant"
                 wanted = f"one for each of {names}"
                 yield "loss-missing", f"loss[{name!r}]", found, wanted, f"add {name!r}: {change}"
-        elif sorts and isinstance(setting, list | tuple) and any(x != setting[0] for x in setting):
-            found = "a list, matched to the outputs' keys in sorted order"
-            yield "setting-order", argument, found, str(sorted(names))
+        elif isinstance(setting, list | tuple):
+            if sorts and any(part != setting[0] for part in setting):
+                found = "a list, matched to the outputs' keys in sorted order"
+                yield "setting-order", argument, found, str(sorted(names))
+            if argument == "loss" and len(setting) < len(names):
+                found = f"a list of {len(setting)}: {names[len(setting) :]} do not train"
+                yield "loss-missing", "loss", found, f"one for each of {names}", "add the others"
 
 
 def _activations(facts: Facts) -> Found:
@@ -122,8 +126,8 @@ def _flows(source: Source) -> Found:
     sizes = [len(one) for one in tables if one.ndim]
     for flow in source.moved:
         longer = [size for size in sizes if flow.n < size <= flow.n * 1.5 + 1]
-        rows = getattr(flow, "class_mode", "raw") == "raw"
-        if longer and not rows and flow.n not in sizes and hasattr(flow, "filepaths"):
+        looks_up_rows = getattr(flow, "class_mode", "raw") == "raw"
+        if longer and flow.n not in sizes and not looks_up_rows:
             wanted = f"{longer[0]}, as the table beside it"
             yield "flow-count", "dataset", f"a flow over {flow.n} files", wanted
 
