@@ -362,10 +362,10 @@ def put_back(held: list[Any]) -> Iterator[None]:
 
 def _states(thing: Any) -> list[Callable[[], Any]]:
     if is_flow(thing):
-        undo = [functools.partial(vars(thing).update, {name: vars(thing)[name] for name in _STATE})]
+        state = {name: vars(thing)[name] for name in _STATE}
         if inspect.getgeneratorstate(thing.index_generator) == inspect.GEN_CREATED:
-            undo.append(lambda: setattr(thing, "index_generator", thing._flow_index()))
-        return undo
+            return [lambda: vars(thing).update(state, index_generator=thing._flow_index())]
+        return [functools.partial(vars(thing).update, state)]
     if callable(thing) and hasattr(thing, "peek"):
         return [functools.partial(vars(thing).update, dict(vars(thing)))]
     if isinstance(thing, np.random.Generator):

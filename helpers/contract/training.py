@@ -14,8 +14,7 @@ from helpers.contract import looking
 from helpers.contract.facts import Facts, Found, nearest
 from helpers.contract.looking import Source, chain_of, generator_of, reachable
 
-_TRANSFORMS = ("rotation_range", "width_shift_range", "height_shift_range", "brightness_range")
-_TRANSFORMS += ("shear_range", "channel_shift_range", "horizontal_flip", "vertical_flip")
+_RANGES = ("rotation", "width_shift", "height_shift", "brightness", "shear", "channel_shift")
 _FUNCTION = "datasets.from_batches(function, length=…)"
 
 
@@ -134,8 +133,9 @@ def _flows(source: Source) -> Found:
 
 def _is_random(flow: Any) -> bool:
     datagen = getattr(flow, "image_data_generator", None)
-    zoom = [*getattr(datagen, "zoom_range", (1, 1))]
-    return zoom != [1, 1] or any(getattr(datagen, name, False) for name in _TRANSFORMS)
+    options = [getattr(datagen, f"{name}_range", False) for name in _RANGES]
+    options += [getattr(datagen, f"{way}_flip", False) for way in ("horizontal", "vertical")]
+    return any(options) or [*getattr(datagen, "zoom_range", (1, 1))] != [1, 1]
 
 
 def _nodes(part: Any, graph: Any = None) -> list[Any]:
