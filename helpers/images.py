@@ -263,7 +263,7 @@ def _png(content: bytes, channels: int) -> np.ndarray | None:
             return image.reshape(*image.shape[:2], channels)
     try:
         Image.open(io.BytesIO(content)).verify()  # the checksums, which `convert` does not compare
-    except SyntaxError as error:
+    except (OSError, SyntaxError) as error:
         raise ValueError("its checksums disagree") from error
     return None
 
