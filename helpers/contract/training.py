@@ -33,7 +33,7 @@ def _settings(facts: Facts, names: list[str]) -> Found:
     model = facts.model
     sorts = model.kinds["targets"] == "dict" and names != sorted(names)
     for argument, setting in model.settings.items():
-        if isinstance(setting, Mapping) and len(names) > 1:
+        if isinstance(setting, Mapping) and (len(names) > 1 or "loss" in argument):
             for key in set(setting) - set(names):
                 near = nearest(key, names)
                 wanted = repr(near) if near else f"one of the outputs {names}"
