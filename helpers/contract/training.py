@@ -240,7 +240,8 @@ def _monitors(facts: Facts) -> Found:
         clear = plain == "loss" or any(metric.name == plain for metric in metrics)
         if name not in known:
             lacks = "pass validation_data, or " if name != plain and not validated else ""
-            change = f"{lacks}monitor={nearest(name, known) or plain!r}"
+            near = plain if plain in known else nearest(name, known)
+            change = f"{lacks}monitor={near or 'loss'!r}"
             yield "monitor", leaf, f"monitor={name!r}", f"one of {known}", change
         elif getattr(callback, "mode", "auto") == "auto" and not clear:
             change = f"{kind}(…, mode='min') for a loss or an error, 'max' for an accuracy"
