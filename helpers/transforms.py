@@ -401,22 +401,13 @@ class SharedTransforms:
                 f"{name}: expected a one-channel image to be named in masks (class numbers), "
                 f"photometric (colours) or others, found it in none"
             )
-        if name in self._masks:
-            self._check_mask(name, batch)
-        elif name in self._photometric and batch.size and batch.dtype.kind == "f":
-            self._check_values(name, float(batch.min()), float(batch.max()))
-
-    def _check_mask(self, name: str, batch: np.ndarray) -> None:
-        if batch.size and np.abs(batch).max() > 2**24:
-            raise ValueError(
-                f"{name}: expected class numbers up to {2**24} (float32 holds no more), "
-                f"found {np.abs(batch).max()}"
-            )
-        fill = self._mask_fill
+        fill = self._mask_fill if name in self._masks else None
         if fill is not None and np.asarray(fill).astype(batch.dtype) != fill:
             raise ValueError(
                 f"mask_fill: expected a value of {batch.dtype} as {name}, found {fill}"
             )
+        if name in self._photometric and batch.size and batch.dtype.kind == "f":
+            self._check_values(name, float(batch.min()), float(batch.max()))
 
     def _check_values(self, name: str, low: float, high: float) -> None:
         changes = self._changes_colours or self._datagen.rescale

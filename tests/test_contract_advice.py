@@ -22,7 +22,6 @@ from test_contract import (
     X,
     Y,
     changed,
-    embedding,
     function_of,
     mask_model,
     one_by_one,
@@ -105,8 +104,6 @@ def follow(finding, batch, options):
         )
     elif "fill" in change:
         put(np.nan_to_num(value, posinf=0))
-    elif "input_dim" in change:
-        put(np.minimum(value, int(finding.expected.split()[2].rstrip(","))))
     elif "add 2: 1.0" in change:
         options["class_weight"] |= {2: 1.0}
     elif "a tuple, the outer one too" in change:
@@ -171,7 +168,6 @@ FAULTS = {
         (SITE, np.array(["a", "b"] * 8)), one_by_one(loss=SPARSE), {}, "text"),
     "objects": lambda: ((np.array(["a", "b"] * 8, object), BITS[:N]), texts(), {}, "text"),
     "NaN": lambda: ((changed(SITE, (3, 1), np.nan), LAND_COVER), one_by_one(), {}, "not-finite"),
-    "words beyond the vocabulary": lambda: ((np.full((N, 5), 9), LAND_COVER), embedding(), {}, "vocabulary"),
     "a weight missing": lambda: (
         (X, Y, {"land_cover": np.ones(N)}), two_by_two(), {}, "weight-keys"),
     "weights for each task": lambda: (
@@ -203,8 +199,11 @@ def source_of(name, batch):
 def test_the_advice_is_true(name):
     batch, model, options, rule = FAULTS[name]()
     report = check(source_of(name, batch), model, **options)
-    assert {finding.rule for finding in report.errors} == {rule}, str(report)
-    for finding in report.errors:
+    found = [finding for finding in report if finding.rule == rule]
+    refused = {rule} if found and found[0].severity == "error" else {"keras"}
+    assert found, str(report)
+    assert {finding.rule for finding in report.errors} == refused, str(report)
+    for finding in found:
         batch = follow(finding, batch, options)
     options.pop("swapped", None)
     dataset = tf.data.Dataset.from_tensors(batch)

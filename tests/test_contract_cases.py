@@ -1,7 +1,5 @@
 """The contract check on pipelines as people have them; `fit` itself says which of them fail."""
 
-import itertools
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -166,6 +164,12 @@ def stops_if(training):
             break
 
 
+def a_flow_of_its_own():
+    one = flow(seed=1)
+    for _ in range(4):
+        yield next(one)
+
+
 def bad_third(value):
     return [(value if number == 2 else SITE, LABELS) for number in range(5)]
 
@@ -251,9 +255,9 @@ BROKEN = {
         ".astype(str)", RAISES),
     "objects of a table for numbers": lambda: (
         (pd.DataFrame({"a": [1.0, "y"] * 16})[["a"]], BITS), one(1, "sigmoid", BINARY, (1,)), {},
-        "encode columns of strings first", RAISES),
+        "encode strings as numbers", RAISES),
     "gaps among strings": lambda: (
-        (np.array(["a", None] * 16, object), BITS), texts(), {}, "fill the gaps first", RAISES),
+        (np.array(["a", None] * 16, object), BITS), texts(), {}, ".astype(str), once gaps are filled", RAISES),
     "captions through from_batches": lambda: (
         datasets.from_batches(captions, length=3), embedding(None), {},
         "pass signature= with None there: (None, None)", RAISES),
@@ -289,7 +293,7 @@ BROKEN = {
         sliced(SITE, {"kind": LABELS}), one(), {}, "make the model's output a dict", RAISES),
     "palette values as labels": lambda: (
         sliced(IMAGES, (MASKS * 38).astype("int32")), segmentation(3, "softmax", SPARSE), {},
-        "number them 0 to 1; of a palette image read the index", RAISES),
+        "number them 0 to 2, or give the output 39 units", RAISES),
     "labels from 1": lambda: (sliced(SITE, LABELS + 1), one(), {}, "subtract 1", RAISES),
     "mask of 0 and 255": lambda: (
         sliced(IMAGES, MASKS * 255), segmentation(), {}, "divide the mask by 255", SILENT),
@@ -318,12 +322,12 @@ BROKEN = {
         *named(), {"validation_data": named()[0], "callbacks": [EARLY("val_kind_los", mode="min")]},
         "monitor='val_kind_loss'", SILENT),
     "monitor without validation": lambda: (
-        *named(), {"callbacks": [REDUCE("val_loss")]}, "and no validation data", SILENT),
+        *named(), {"callbacks": [REDUCE("val_loss")]}, "pass validation_data, or monitor='loss'", SILENT),
     "cached augmentation, flow": lambda: (
         generated(endless(flow(seed=1)), IMAGE_SPEC).take(4).cache(), one(shape=(8, 8, 3)), {"epochs": 2},
         "[cached-random]", SILENT),
     "cached augmentation, a flow made inside": lambda: (
-        generated(lambda: (batch for batch in itertools.islice(flow(seed=1), 4)), IMAGE_SPEC, 4).cache(),
+        generated(a_flow_of_its_own, IMAGE_SPEC, 4).cache(),
         one(shape=(8, 8, 3)), {"epochs": 2}, "[cached-random]", SILENT),
     "cached augmentation, map": lambda: (
         sliced(SITE, LABELS).map(lambda x, y: (x + tf.random.normal(tf.shape(x)), y)).cache(), one(), {},
@@ -350,7 +354,7 @@ BROKEN = {
         sliced({"site": SITE}, {"values": NUMBERS}), compiled(OwnStep(), None), {}, "KeyError", RAISES),
     "words beyond the vocabulary, later": lambda: (
         generated(lambda: iter([(WORDS, LABELS), (WORDS + 9, LABELS)]),
-        (tf.TensorSpec((None, 7), tf.int64), SITE_SPEC[1]), 2), embedding(), {}, "0 to 8", RAISES),
+        (tf.TensorSpec((None, 7), tf.int64), SITE_SPEC[1]), 2), embedding(), {}, "is not in [0, 9)", RAISES),
     "ragged for a dense input": lambda: (
         tf.data.Dataset.from_tensor_slices((tf.ragged.constant([[1.0], [1.0, 2.0]] * 8), LABELS[:16])).batch(8),
         one(), {}, "Keras refuses", RAISES),
@@ -589,39 +593,15 @@ def test_a_correct_pipeline_gives_no_alarm(name):
         model.fit(**data, verbose=0, shuffle=False, **options)
 
 
-def save_images(folder, mode, count=4):
+def save_images(folder, count):
+    (folder / "all").mkdir()
     for number in range(count):
         values = RNG.integers(0, 4, (8, 8)).astype("uint8")
-        image = Image.fromarray(values, "L") if mode != "P" else Image.fromarray(values, "P")
-        if mode == "I;16":
-            image = Image.fromarray(values.astype("uint16") * 9000)
-        image.putpalette([38 * k for k in range(4) for _ in "rgb"]) if mode == "P" else None
-        (folder / "all").mkdir(exist_ok=True)
-        image.save(folder / "all" / f"{number}.png")
-
-
-@pytest.mark.parametrize(("mode", "colours", "message"), [
-    ("I;16", "rgb", "16 bits a pixel, read as rgb"),
-    ("P", "grayscale", "a palette image, read as grayscale"),
-    ("L", "rgb", ""),
-    ("P", "rgb", ""),
-])  # fmt: skip
-def test_image_files_are_what_they_are_read_as(tmp_path, mode, colours, message):
-    save_images(tmp_path, mode)
-    images = ImageDataGenerator(rescale=1 / 65535).flow_from_directory(
-        tmp_path,
-        target_size=(8, 8),
-        color_mode=colours,
-        class_mode="sparse",
-        shuffle=False,
-        batch_size=2,
-    )
-    report = check(images, one(shape=images.image_shape))
-    assert message in str(report) if message else "image-files" not in str(report)
+        Image.fromarray(values).save(folder / "all" / f"{number}.png")
 
 
 def test_a_flow_that_dropped_files_is_shorter_than_its_table(tmp_path):
-    save_images(tmp_path, "L", 8)
+    save_images(tmp_path, 8)
     table = pd.DataFrame({"path": [str(tmp_path / "all" / f"{n}.png") for n in range(9)]})
     images = ImageDataGenerator().flow_from_dataframe(
         table, x_col="path", class_mode=None, target_size=(8, 8), shuffle=False, batch_size=4

@@ -63,7 +63,7 @@ print(json.dumps(results))
 def files(name: str) -> list[Path]:
     """Return the files of a module: one, or those of its folder."""
     path = HELPERS / f"{name}.py"
-    return [path] if path.is_file() else sorted((HELPERS / name).glob("*.py"))
+    return [path] if path.is_file() else sorted((HELPERS / name).glob("*.*"))
 
 
 def examples_use_tiles(name: str) -> bool:
@@ -74,7 +74,7 @@ def examples_use_tiles(name: str) -> bool:
 def imports(name: str) -> tuple[set[str], set[str]]:
     """Return which other helpers and which packages a module imports."""
     own, other = set(), set()
-    for path in files(name):
+    for path in [path for path in files(name) if path.suffix == ".py"]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 other |= {alias.name.partition(".")[0] for alias in node.names}
@@ -152,5 +152,7 @@ def test_an_installed_copy_has_every_module_and_what_it_needs() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     listed = ["helpers", *(f"helpers.{name}" for name in packages_of_helpers())]
     assert project["tool"]["setuptools"]["packages"] == listed
+    data = {path.name for path in files("contract") if path.suffix != ".py"}
+    assert project["tool"]["setuptools"]["package-data"] == {"helpers.contract": [*data]}
     dependencies = {re.split(r"[<>=]", one)[0] for one in project["project"]["dependencies"]}
     assert dependencies == {"numpy"}.union(*PACKAGES.values())

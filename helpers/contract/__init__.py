@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ import numpy as np
 from helpers.contract import batches, training, values
 from helpers.contract.facts import Facts, Found, ModelFacts
 from helpers.contract.judging import Judge, judge
-from helpers.contract.looking import ARRAY_BATCH, Source, look, look_below, put_back, read
+from helpers.contract.looking import Source, look, look_below, put_back, read
 from helpers.contract.report import ERROR, NOT_CHECKED, ContractError, Finding, Report
 from helpers.contract.rules import RULES
 
@@ -48,7 +48,7 @@ _FUNCTIONS: dict[str, Callable[[Facts], Found]] = {
 }
 #: What Keras takes as well, so it is no reason why it should refuse the batch.
 _KERAS_TAKES = ("not-finite", "black", "weight-values")
-_ON_BATCHES = list(_FUNCTIONS)[: list(_FUNCTIONS).index("pipeline")]
+_ON_BATCHES = [stage for stage in _FUNCTIONS if stage not in ("pipeline", "lengths", "validation")]
 
 
 def check(
@@ -178,56 +178,28 @@ def _of_source(
     summary: dict[str, Any] = {}
     facts = Facts(source, model, "", source.element, options)
     asked: list[Any] = []
-    fixed = bool(_fixed(model))
-    with put_back(source.held), contextlib.ExitStack() as stack:
+    with put_back(source.held):
         if source.problem is None and source.chain:
             look_below(source)
-        if source.problem is None and source.start is not None:
-            reading = [options[key] for key in ("steps_per_epoch", "epochs", "whole_pass", "limit")]
-            named = stack.enter_context(contextlib.closing(read(source, *reading)))
-            for name, batch in named:
+        readable = source.problem is None and source.start is not None and source.length != 0
+        with contextlib.closing(read(source, options)) as batches:
+            for name, batch in batches if readable else ():
                 facts = Facts(source, model, name, batch, options)
-                outline = [(path, leaf.shape, leaf.dtype) for path, leaf in facts.leaves.items()]
-                outline += [np.shape(leaf.value)[:1] for leaf in facts.leaves.values() if fixed]
+                outline = [(p, x.dtype, np.shape(x.value)) for p, x in facts.leaves.items()]
                 refused = ""
                 if outline not in asked or len(asked) < 2 or name == "last batch":
-                    refused = ask(source, _head(batch, source), validation)
+                    refused = ask(source, batch, validation)
                     asked.append(outline)
                 facts.refused = refused if model.model.compiled or options["predict"] else None
                 found += _apply(facts, stages)
                 stages = [stage for stage in stages if stage != "compile"]
-                _sum_up(summary, facts)
+                values.sum_up(summary, facts)
                 if _errs(found):
                     break
     if not asked or (source.problem is not None and not _errs(found)):
         facts.refused = None
         found += _apply(facts, stages if not asked else ["structure"])
-    for path, (low, high, *_) in summary.items():
-        if path.startswith("weights") and low == high == 0:
-            change = "nothing trains and the loss is 0.0: yield 1 for a sample that counts"
-            wanted, rule = "weights above 0", "weight-values"
-            found.append(Finding(ERROR, path, "all weights zero", wanted, change, rule))
     return found + _not_checked(facts), facts, summary
-
-
-def _head(batch: Any, source: Source) -> Any:
-    """Return the first samples of arrays; all where their number differs, which should be seen."""
-    if source.kind != "arrays" or (source.length or 0) < 2:
-        return batch
-    if isinstance(batch, tuple | list) and not isinstance(batch[0], int | float | str):
-        return type(batch)(_head(part, source) for part in batch)
-    if isinstance(batch, Mapping):
-        return {key: _head(part, source) for key, part in batch.items()}
-    with contextlib.suppress(Exception):
-        return batch[:ARRAY_BATCH]
-    return batch
-
-
-def _sum_up(summary: dict[str, Any], facts: Facts) -> None:
-    for path, (low, high, count, alike) in values.summary(facts).items():
-        least, most, before, same = summary.get(path, (low, high, 0, True))
-        same &= alike and (low, high) == (least, most)
-        summary[path] = (min(low, least), max(high, most), count + before, same)
 
 
 def _apply(facts: Facts, stages: Iterable[str]) -> list[Finding]:
@@ -237,8 +209,9 @@ def _apply(facts: Facts, stages: Iterable[str]) -> list[Finding]:
     unexplained = bool(facts.refused)
     for stage in stages:
         try:
-            for name, leaf, what, wanted, change in _FUNCTIONS[stage](facts):
+            for name, leaf, what, *given in _FUNCTIONS[stage](facts):
                 severity = RULES[name].severity(accepted)
+                wanted, change = [*given, *RULES[name].advice[len(given) :]]
                 found += [Finding(severity, leaf, what, wanted, change, name)] * bool(severity)
                 unexplained &= severity != ERROR or name in _KERAS_TAKES
         except Exception as error:
@@ -261,7 +234,7 @@ def _not_checked(facts: Facts) -> list[Finding]:
         texts.append(("values", source.unseen, change))
         if model.inputs is None:
             texts.append(("model", "its inputs and outputs are not known before it runs", ""))
-    if source.kind in ("function", "epochs"):
+    if source.kind == "function":
         change = "pass fit what it returns, or datasets.from_batches(…) of it"
         texts.append(("dataset", "fit itself takes no function", change))
     for path, leaf in facts.leaves.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import types
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +11,13 @@ import tensorflow as tf
 from helpers.contract.facts import Facts, Found, Shape, agree, is_text, nearest, same_kind, show
 from helpers.contract.looking import ARRAY_BATCH, is_list_of_values
 from helpers.datasets import leaves, parts_of
+
+_NO_ARRAY = {
+    "dataset": "window(…).flat_map(lambda part: part.batch(size)) makes arrays of it",
+    "none": "pass zeros for what is missing, or keras.Input(optional=True), which takes None from "
+    "arrays; with a subclassed model leave the key out",
+    "other": "yield NumPy arrays; of a generator take next(…) of it, or return in its function",
+}
 
 
 def structure(facts: Facts) -> Found:
@@ -31,28 +37,17 @@ def structure(facts: Facts) -> Found:
         change = "yield inputs, targets: a tuple, the outer one too"
         yield "element-parts", "element", f"a {type(element).__name__}", "a tuple", change
     if predict and len(inputs) > 1 < len(parts) and not parts_of(parts["inputs"]):
-        found, change = "the first part is taken for all inputs", "yield ((a, b),), not (a, b)"
-        yield "predict-form", "element", found, "((input, input),)", change
-    if len(parts) == 1 and facts.model.loss is not None and not predict:
+        yield "predict-form", "element", "the first part is taken for all inputs"
+    if len(parts) == 1 and facts.model.settings["loss"] is not None and not predict:
         found = "a dict without targets" if isinstance(parts["inputs"], Mapping) else "inputs only"
-        change = "yield the targets as a second part; for predict it is right: predict=True"
-        yield "no-targets", "element", found, "(inputs, targets)", change
+        yield "no-targets", "element", found
     yield from flat_parts(facts)
     optional = {path for path, _, slot in facts.pairs("inputs") if slot.optional}
     for path, leaf in facts.leaves.items():
-        if leaf.kind == "dataset":
-            change = "window(…).flat_map(lambda part: part.batch(size)) makes arrays of it"
-            yield "no-array", path, "a dataset inside the dataset", "an array", change
-        elif leaf.kind == "none" and path.startswith("inputs") and path not in optional:
-            change = (
-                "pass an array, zeros for what is missing; or keras.Input(optional=True), which "
-                "takes None from arrays; with a subclassed model leave the key out"
-            )
-            yield "no-array", path, "None", "an array", change
-        elif leaf.kind == "other":
-            change = "a function with yield was called: take next(…) of it, or return in it"
-            change = change if "generator" in leaf.dtype else "yield NumPy arrays"
-            yield "no-array", path, f"a {leaf.dtype} inside the batch", "an array", change
+        absent = leaf.kind == "none" and path.startswith("inputs") and path not in optional
+        if absent or leaf.kind in ("dataset", "other"):
+            found = "None" if absent else f"a {leaf.dtype or leaf.kind} inside the batch"
+            yield "no-array", path, found, "an array", _NO_ARRAY[leaf.kind]
     yield from _lists(facts, "", element)
 
 
@@ -73,32 +68,24 @@ def flat_parts(facts: Facts) -> Found:
 
 
 def _lists(facts: Facts, path: str, part: Any) -> Found:
-    arrays = path != "" and isinstance(part, list) and len(part) > 0
-    count = len(facts.slots(path.partition("[")[0]) or [part])
-    shapes = (
-        {np.shape(one) if isinstance(one, np.ndarray) else None for one in part or [0]}
-        if arrays
-        else {None}
-    )
-    wanted = arrays and not path.endswith("]") and len(part) == count
+    """Yield the lists that should be an array, or a tuple of streams."""
+    streams = len(facts.slots(path.partition("[")[0])) or 1
     if is_list_of_values(part):
         varied = len({len(row) for row in part if isinstance(row, list)}) > 1
         change = "its rows differ in length: keras.utils.pad_sequences(…), then an array"
         change = change if varied else "put np.asarray(…) round it"
         yield "lists", path or "element", f"a list of {len(part)} values", "an array", change
-    elif len(shapes) == 1 and None not in shapes and (not wanted or count == 1):
-        change = "put np.stack(…) round it: one array for each stream"
-        yield "lists", path, f"a list of {len(part)} arrays", "one array", change
-    elif arrays and wanted and facts.source.kind != "arrays" and not _nested_lists(part):
-        found, change = f"a list of {len(part)}", "put tuple(…) round it"
-        yield "lists", path, found, "a tuple or a dict", change
+    elif path and isinstance(part, list) and not any(isinstance(one, list) for one in part):
+        if len(part) == streams and not path.endswith("]"):
+            if facts.source.kind != "arrays":
+                found, change = f"a list of {len(part)}", "put tuple(…) round it"
+                yield "lists", path, found, "a tuple or a dict", change
+        elif len({np.shape(one) for one in part if isinstance(one, np.ndarray)}) == 1:
+            change = "put np.stack(…) round it: one array for each stream"
+            yield "lists", path, f"a list of {len(part)} arrays", "one array", change
     else:
         for below, _, child in parts_of(part, path):
             yield from _lists(facts, below, child)
-
-
-def _nested_lists(part: Any) -> bool:
-    return any(isinstance(one, list) for one in part)
 
 
 def names(facts: Facts) -> Found:
@@ -109,6 +96,8 @@ def names(facts: Facts) -> Found:
         known = [slot.name for slot in slots]
         if part is None or not slots:
             continue
+        several = isinstance(part, tuple)
+        count, wanted = (len(part), len(slots)) if several else (1, max(len(needed), 1))
         if isinstance(part, Mapping):
             if kind == "single" and role == "targets":
                 found = f"a dict with keys {sorted(map(str, part))}"
@@ -116,14 +105,11 @@ def names(facts: Facts) -> Found:
                 yield "target-keys", role, found, "one array", change
             else:
                 yield from _keys(facts, role, what, known, needed)
-        elif not isinstance(part, tuple):
-            if len(needed) > 1:
-                change = f"yield one array for each {what}, in a tuple or a dict"
-                yield "count", role, "one array", f"{len(needed)} {role}: {known}", change
-        elif len(part) != len(slots):
-            found, wanted = f"a tuple of {len(part)}", f"{len(slots)}: {known}"
-            yield "count", role, found, wanted, f"yield one part for each {what}"
-        elif kind == "dict" and len(known) > 1:
+        elif count != wanted:
+            found = f"a tuple of {count}" if several else "one array"
+            change = f"yield one part for each {what}, in a tuple or a dict"
+            yield "count", role, found, f"{wanted} {role}: {known}", change
+        elif kind == "dict" and count > 1:
             rule = "sorted-by-luck" if known == sorted(known) else "sorted-order"
             found = "a tuple, matched to the model's keys in sorted order"
             change = f"name the {role}: {{" + ", ".join(f"{name!r}: …" for name in known) + "}"
@@ -157,8 +143,7 @@ def shapes(facts: Facts) -> Found:
     if facts.source.kind == "tf.data":
         for where, spec in leaves(facts.source.element):
             if isinstance(spec, tf.TensorSpec) and spec.shape.rank is None:
-                change = "give from_generator output_signature= with shapes, or tf.ensure_shape"
-                yield "unknown-shape", where, "unknown shape", "a known number of axes", change
+                yield "unknown-shape", where, "unknown shape"
     if path:
         leaf, shown = facts.leaves[path], [show(slot.shape) for p, _, slot in pairs if p == path]
         own = leaf.shape if leaf.value is None else leaf.value.shape
@@ -178,18 +163,13 @@ def shapes(facts: Facts) -> Found:
         count = count % ARRAY_BATCH or size if facts.source.kind == "arrays" else count
         if size is not None and count and count != size:
             found, wanted = f"{count} samples in the {facts.name}", f"{size}, fixed in the Input"
-            change = "keras.Input(shape) without batch_size, or batch(…, drop_remainder=True)"
-            yield "fixed-batch", path, found, wanted, change
+            yield "fixed-batch", path, found, wanted
     sizes = {path: len(x.value) for path, x in facts.leaves.items() if np.ndim(x.value)}
     first, most = next(iter(sizes.items()), ("", 0))
     for path, number in sizes.items():
         if number != most:
-            change = "take all streams by the same rows; mind the last, partial batch"
             found = f"{number} samples in the {facts.name}"
-            yield "batch-lengths", path, found, f"{most} as in {first}", change
-    if sizes and not any(sizes.values()) and facts.source.kind != "arrays":
-        change = "the number of batches is that of samples / batch size, rounded up"
-        yield "no-samples", "dataset", f"no samples in the {facts.name}", "1 or more", change
+            yield "batch-lengths", path, found, f"{most} as in {first}"
 
 
 def _reshaped(found: Shape, wanted: Shape) -> str:
@@ -207,38 +187,21 @@ def _reshaped(found: Shape, wanted: Shape) -> str:
 def dtypes(facts: Facts) -> Found:
     """Yield what is a string, an object, or cut to integers."""
     slots = {path: slot for path, _, slot in facts.pairs("inputs")}
+    encode = "encode strings as numbers, with keras.layers.StringLookup for one"
     for path, leaf in facts.leaves.items():
-        inner = path.startswith("inputs")
-        wanted = slots[path].dtype if path in slots else "string" if inner else "numbers"
+        unknown = path.startswith("inputs") and path not in slots
+        known = slots[path].dtype if path in slots else "numbers"
+        wanted = ("string" if is_text(leaf.dtype) else leaf.dtype) if unknown else known
         if leaf.dtype == "object" and leaf.kind == "dense":
-            yield "text", path, "object", wanted, _of_objects(leaf.value, wanted)
-        elif leaf.dtype == "string" and wanted != "string":
-            change = "encode the labels as numbers, with keras.layers.StringLookup for one"
-            change = "decode or look up the strings first" if inner else change
-            yield "text", path, "string", wanted, change
-        elif wanted == "string" and path in slots and leaf.kind == "dense" and leaf.dtype != wanted:
-            yield "text", path, leaf.dtype, wanted, "give the strings themselves"
+            change = f".astype('float32') of numbers, once gaps are filled; {encode}"
+            change = ".astype(str), once gaps are filled" if is_text(wanted) else change
+            yield "text", path, "object", wanted, change
+        elif leaf.kind == "dense" and is_text(leaf.dtype) != is_text(wanted):
+            change = "give the strings themselves" if is_text(wanted) else encode
+            yield "text", path, leaf.dtype, wanted, change
     for path, value in facts.numbers("inputs"):
         integers = path in slots and slots[path].dtype.startswith(("int", "uint"))
         if integers and value.dtype.kind == "f" and (np.nan_to_num(value) % 1).any():
             wanted = slots[path].dtype
             change = f"tf.cast(…, {wanted!r}), or an Input of dtype {value.dtype.name!r}"
             yield "cut-input", path, f"{value.dtype}, cut to integers", wanted, change
-    for path, (dtype, wanted) in facts.source.cut.items():
-        change = "give the signature a float dtype, or use datasets.from_batches, which refuses"
-        found = f"{dtype} with fractions, cut to integers by the signature's {wanted}"
-        yield "cut-by-signature", path, found, "integers, or a signature of floats", change
-
-
-def _of_objects(value: Any, wanted: str) -> str:
-    items = [] if value is None else list(value.ravel()[:100])
-    if any(item is None or (np.isscalar(item) and item != item) for item in items):
-        return "fill the gaps first; then .astype(str) of strings, .astype('float32') of numbers"
-    if any(isinstance(item, types.GeneratorType) or np.ndim(item) for item in items):
-        return "make one array: np.stack of equal rows, keras.utils.pad_sequences of unequal ones"
-    if all(isinstance(item, str | bytes) for item in items):
-        encoded = "encode the strings as numbers, or .astype(str) and an Input of dtype 'string'"
-        return (
-            ".astype(str) makes strings of it, tf.string for Keras" if is_text(wanted) else encoded
-        )
-    return ".astype('float32') of numbers; encode columns of strings first"

@@ -15,8 +15,9 @@ from helpers.contract.looking import Source, arrays_of
 from helpers.datasets import leaves, parts_of
 
 Shape = tuple[int | None, ...]
-#: What a rule yields: its id, the leaf, what is, what should be, what fixes it.
-Found = Iterator[tuple[str, str, str, str, str]]
+#: What a rule yields: its id, the leaf, what is; and where the table has it not or says otherwise,
+#: what should be and what fixes it.
+Found = Iterator[tuple[str, ...]]
 
 _ELEMENTWISE = ("mean_", "huber", "log_cosh", "poisson", "kl_", "binary", "cosine")
 _SCALING = (keras.layers.Rescaling, keras.layers.Normalization, keras.layers.Lambda, keras.Model)
@@ -27,7 +28,7 @@ class Slot:
     """An input or an output, what is next to it in the model, and an output's loss.
 
     `loss` is its name, such as ``mean_squared_error``, empty for one that is not Keras', and None
-    where there is none. `vocabulary` is that of the Embedding which an input goes straight into.
+    where there is none.
     """
 
     name: str
@@ -36,7 +37,6 @@ class Slot:
     optional: bool = False
     unnamed: bool = False
     activation: str = ""
-    vocabulary: int | None = None
     rescaled: bool = False
     loss: str | None = None
     from_logits: bool = False
@@ -71,16 +71,13 @@ class ModelFacts:
         if not isinstance(model, keras.Model):
             raise TypeError(f"model: expected a keras.Model, found {type(model).__name__}")
         self.model = model
-        self.loss: Any
-        self.loss_weights: Any
-        self.metrics: Any
-        self.weighted_metrics: Any
         steps = [type(model).train_step, type(model).compute_loss]
         self.own_step = steps != [keras.Model.train_step, keras.Model.compute_loss]
+        self.settings: dict[str, Any] = {}
         for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
             compiled = model._compile_loss if name.startswith("loss") else model._compile_metrics
             setting = getattr(compiled, f"_user_{name}", None)
-            setattr(self, name, dict(setting) if isinstance(setting, Mapping) else setting)
+            self.settings[name] = dict(setting) if isinstance(setting, Mapping) else setting
         self.inputs: list[Slot] | None = None
         self.outputs: list[Slot] | None = None
         self.kinds = {"inputs": "unknown", "targets": "unknown", "weights": "unknown"}
@@ -103,7 +100,7 @@ class ModelFacts:
         slots = [_slot(graph, *pair) for pair in zip(tensors, names, strict=True)]
         if role == "inputs" or self.own_step:
             return slots
-        given, ordered = self.loss, sorted(names) if kind == "dict" else names
+        given, ordered = self.settings["loss"], sorted(names) if kind == "dict" else names
         if isinstance(given, list | tuple):
             given = dict(zip(ordered, given, strict=False))
         by_name = given if isinstance(given, Mapping) else dict.fromkeys(names, given)
@@ -114,7 +111,6 @@ def _slot(graph: Any, tensor: Any, name: str) -> Slot:
     operation = tensor._keras_history.operation
     nodes = [(layer, node) for layer in graph.layers for node in layer._inbound_nodes]
     next_to = [layer for layer, node in nodes if any(tensor is one for one in node.input_tensors)]
-    sizes = [layer.input_dim for layer in next_to if isinstance(layer, keras.layers.Embedding)]
     last = operation
     while isinstance(last, keras.Sequential) and last.layers:
         last = last.layers[-1]
@@ -128,7 +124,6 @@ def _slot(graph: Any, tensor: Any, name: str) -> Slot:
         optional=bool(getattr(operation, "optional", False)),
         unnamed=str(tensor.name).startswith("keras_tensor"),
         activation="softmax" if isinstance(last, keras.layers.Softmax) else "".join(found),
-        vocabulary=min(sizes, default=None),
         rescaled=any(isinstance(layer, _SCALING) for layer in next_to),
     )
 
@@ -197,16 +192,15 @@ class Facts:
 
     def single(self) -> str:
         """Return the first leaf that is one sample, without the batch axis; empty if none is."""
-        for path, leaf, slot in self.pairs("inputs"):
+        found = [path for path, leaf in self.leaves.items() if leaf.shape == ()]
+        found = [path for path in found if not path.startswith("weights")]
+        for path, leaf, slot in reversed(self.pairs("inputs")):
             own = leaf.shape if leaf.value is None else leaf.value.shape
-            if own is not None and agree((None, *own), slot.shape) and not same_kind(leaf, slot):
-                continue
             # Keras itself adds the last axis to a batch of numbers.
             column = slot.shape[-1:] == (1,) and agree(own or (), slot.shape[:-1])
-            if own is not None and agree((None, *own), slot.shape) and not column:
-                return path
-        alone = [p for p, x in self.leaves.items() if x.shape == () and not p.startswith("weights")]
-        return "" if self.model.own_step else next(iter(alone), "")
+            if own and same_kind(leaf, slot) and agree((None, *own), slot.shape) and not column:
+                found.insert(0, path)
+        return "" if self.model.own_step or not found else found[0]
 
 
 def leaf_of(part: Any) -> Leaf:

@@ -21,15 +21,10 @@ from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 from keras.src.utils.tracking import Tracker
 from tensorflow.python.eager import context
 
-from helpers.contract.looking import Source, arrays_of, refusal
+from helpers.contract.looking import Source, refusal
 
-_OWN: tuple[type, ...] = (
-    keras.layers.Layer,
-    keras.optimizers.Optimizer,
-    keras.losses.Loss,
-    keras.metrics.Metric,
-)
-_OWN += (keras.random.SeedGenerator, Tracker)
+_OWN: tuple[type, ...] = (keras.layers.Layer, keras.optimizers.Optimizer, keras.losses.Loss)
+_OWN += (keras.metrics.Metric, keras.random.SeedGenerator, Tracker)
 
 
 class Judge:
@@ -51,12 +46,12 @@ class Judge:
             given = given if isinstance(given, tuple) else (given,)
             data = dict(zip(("x", "y", "sample_weight"), given, strict=False))
             if self._predict:
-                model.predict(data["x"], verbose=0)
+                model.predict(data["x"], steps=1, verbose=0)
             elif weight is None and (validation or not self._step):
-                self.logged = [*model.evaluate(**data, verbose=0, return_dict=True)]
+                self.logged = [*model.evaluate(**data, steps=1, verbose=0, return_dict=True)]
             else:
-                done = model.fit(**data, class_weight=weight, verbose=0, shuffle=False)
-                self.logged = [*done.history]
+                one = {"steps_per_epoch": 1, "verbose": 0, "shuffle": False}
+                self.logged = [*model.fit(**data, class_weight=weight, **one).history]
 
         return refusal(run)
 
@@ -78,8 +73,6 @@ def _as_given(source: Source, batch: Any) -> Any:
         return batch
     if source.kind == "PyDataset":
         return _One(batch)
-    if source.kind == "epochs":
-        return tf.data.Dataset.from_tensors(arrays_of(batch))
     if source.kind != "tf.data":
         return (one for one in [batch])
     try:

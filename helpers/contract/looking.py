@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import gc
 import inspect
 import io
 import itertools
@@ -36,6 +35,7 @@ _LIBRARIES = ("tensorflow", "keras", "numpy", "pandas", "builtins", "scipy", "PI
 _STATE = ("batch_index", "total_batches_seen", "index_array")
 # Operations with a state of their own, and the ones without it; how many inputs these have.
 _SHARED = {"ShuffleDatasetV3": ("ShuffleDataset", 4), "CacheDatasetV2": ("CacheDataset", 2)}
+_IN_MEMORY = (np.ndarray, tf.Tensor)
 _WANTED = "a dataset, arrays or a generator object"
 
 
@@ -63,10 +63,8 @@ class Source:
     chain: list[Any] = field(default_factory=list)
     held: list[Any] = field(default_factory=list)
     moved: list[Any] = field(default_factory=list)
-    makes_flows: bool = False
     made: list[Any] = field(default_factory=list)
     overwritten: str = ""
-    cut: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def flows(self) -> list[Any]:
@@ -96,17 +94,10 @@ def _kind_of(dataset: Any) -> Source:
     if isinstance(dataset, types.GeneratorType):
         source = Source("generator", unseen="a look would take batches from a generator object")
         source.held = reachable(dataset)[1:]
-        if dataset.gi_frame is None:
-            change = "call its function once more for each fit"
-            source.problem = ("a generator object that has run out", "a fresh one", change)
         return source
-    if callable(dataset) and hasattr(dataset, "peek") and hasattr(dataset, "__len__"):
-        later = lambda: itertools.chain([dataset.peek()], itertools.islice(dataset(), 1, None))  # noqa: E731
-        return Source("epochs", later, length=len(dataset), held=reachable(dataset))
     if callable(dataset) and not isinstance(dataset, type):
-        return Source("function", lambda: iter(dataset()), held=reachable(dataset))
-    if isinstance(dataset, tf.distribute.DistributedDataset):
-        return Source("distributed", unseen="it is spread over replicas")
+        length = len(dataset) if hasattr(dataset, "__len__") else None
+        return Source("function", lambda: iter(dataset()), length=length, held=reachable(dataset))
     return _of_arrays(dataset)
 
 
@@ -144,8 +135,8 @@ def _of_numbered(dataset: Any) -> Source:
     try:
         length = dataset.num_batches if hasattr(dataset, "num_batches") else len(dataset)
     except Exception as error:
-        found = "no length" if isinstance(error, NotImplementedError) else short(error)
-        source.problem = (found, "a number of batches", "write __len__ of the class")
+        change = "write __len__ of the class"
+        source.problem = (f"no length: {short(error)}", "a number of batches", change)
         return source
     source.length, source.endless = length, length is None
     numbers = itertools.count() if length is None else range(length)
@@ -156,26 +147,32 @@ def _of_numbered(dataset: Any) -> Source:
 
 def _of_arrays(dataset: Any) -> Source:
     """Look at arrays, or say what else it is that fit does not take."""
-    kind, parts = type(dataset).__name__, [leaf for _, leaf in leaves(dataset)]
-    source = Source("unknown", unseen=f"a {kind} is not known here")
+    source = Source("unknown", unseen=f"a {type(dataset).__name__} is not known here")
+    source.problem = _mistaken(dataset, type(dataset).__name__)
+    if source.problem or not (hasattr(dataset, "shape") or parts_of(dataset)):
+        return source
+    parts = [arrays_of(leaf) for _, leaf in leaves(dataset)]
+    sizes = {len(part) for part in parts if getattr(part, "ndim", 0)}
+    length = -(-sizes.pop() // ARRAY_BATCH) if len(sizes) == 1 else None
+    return Source("arrays", lambda: iter([dataset]), element=dataset, length=length)
+
+
+def _mistaken(dataset: Any, kind: str) -> tuple[str, str, str] | None:
+    """Return what is wrong with something that no `fit` takes, None if nothing is known to be."""
+    found, change = f"a {kind}", ""
     if dataset is None:
-        source.problem = ("None", _WANTED, "is a return missing in the function that makes it?")
-    elif isinstance(dataset, list | tuple) and any(isinstance(p, tf.data.Dataset) for p in parts):
+        found, change = "None", "is a return missing in the function that makes it?"
+    elif any(isinstance(part, tf.data.Dataset) for _, part in leaves(dataset)):
+        found += " with datasets in it"
         change = "tf.data.Dataset.zip(((input, input), targets)) makes one of them"
-        wanted = "one dataset of (inputs, targets)"
-        source.problem = (f"a {kind} with datasets in it", wanted, change)
     elif isinstance(dataset, list) and len(dataset) > 1 and all(map(_is_batch, dataset)):
+        found = f"a list of {len(dataset)} batches"
         change = "datasets.from_batches(lambda: batches, length=len(batches))"
-        source.problem = (f"a list of {len(dataset)} batches", _WANTED, change)
+    elif kind.endswith(("OwnedIterator", "NumpyIterator")):
+        change = "pass the dataset itself"
     elif isinstance(dataset, Iterator | str | bytes | type | int | float):
         change = "write a generator function that yields whole batches, and datasets.from_batches"
-        change = "pass the dataset itself" if "Owned" in kind or "Numpy" in kind else change
-        source.problem = (f"a {kind}", _WANTED, change)
-    elif hasattr(dataset, "shape") or isinstance(dataset, tuple | list | Mapping):
-        sizes = {len(p) for p in map(arrays_of, parts) if getattr(p, "ndim", 0)}
-        length = -(-sizes.pop() // ARRAY_BATCH) if len(sizes) == 1 else None
-        return Source("arrays", lambda: iter([dataset]), element=dataset, length=length)
-    return source
+    return (found, _WANTED, change) if change else None
 
 
 def _is_batch(part: Any) -> bool:
@@ -201,19 +198,19 @@ def is_list_of_values(part: Any) -> bool:
     return filled and all(isinstance(one, plain) or is_list_of_values(one) for one in part[:100])
 
 
-def read(
-    source: Source, steps: int | None, epochs: int, whole: bool, limit: int
-) -> Generator[tuple[str, Any], None, None]:
+def read(source: Source, options: dict[str, Any]) -> Generator[tuple[str, Any], None, None]:
     """Yield ``(name, batch)`` of the first two batches, or of all; note what comes to light.
 
     A dataset of unknown length is read on, to see where it ends, without a look at its batches.
     """
+    steps, limit, whole = (options[key] for key in ("steps_per_epoch", "limit", "whole_pass"))
     names = {1: "arrays" if source.kind == "arrays" else "first batch", 2: "second batch"}
     last = min(steps or limit, limit) if whole else 2
     stop, held = last, (None, dict[str, bytes]())
     if source.length is None and not source.endless and source.kind in ("tf.data", "function"):
-        wanted = max([COUNTED, *(len(flow) for flow in source.flows)])
-        stop = max(last, min(steps * epochs, max(steps, COUNTED)) if steps else min(wanted, limit))
+        wanted = min(max([COUNTED, *(len(flow) for flow in source.flows)]), limit)
+        wanted = min(steps * options["epochs"], max(steps, COUNTED)) if steps else wanted
+        stop = max(last, wanted)
     try:
         for batch in itertools.islice(source.start(), stop + 1):  # type: ignore[misc]
             source.seen += 1
@@ -239,12 +236,9 @@ def read(
 
 def _copies(batch: Any) -> dict[str, bytes]:
     """Return the bytes of each array of numbers; of strings they would be where these stand."""
-    found = [(path, np.asarray(leaf)) for path, leaf in leaves(batch) if _in_memory(leaf)]
+    held = [(path, leaf) for path, leaf in leaves(batch) if isinstance(leaf, _IN_MEMORY)]
+    found = [(path, np.asarray(leaf)) for path, leaf in held]
     return {path: leaf.tobytes() for path, leaf in found if leaf.dtype != object}
-
-
-def _in_memory(leaf: Any) -> bool:
-    return isinstance(leaf, np.ndarray | tf.Tensor)
 
 
 def _changed(batch: Any, copies: dict[str, bytes]) -> str:
@@ -275,38 +269,24 @@ def short(error: Exception) -> str:
 def look_below(source: Source) -> None:
     """Run the generator functions below a dataset, to see what it hides and which flows move."""
     before = [flow.total_batches_seen for flow in source.flows]
-    for part in [part for part in source.chain if generator_of(part)]:
-        function, known = generator_of(part), {id(flow) for flow in _all_flows()}
+    for function in filter(None, map(generator_of, source.chain)):
         with contextlib.suppress(Exception):  # reading the dataset tells what is wrong
             started = function()
-            same = any(thing is started for thing in source.held)
-            if same and not is_flow(started):
+            if any(thing is started for thing in source.held) and not is_flow(started):
                 found = f"the same {type(started).__name__} at every call: empty the second time"
                 change = "pass the generator function itself to from_generator, not a lambda of it"
                 source.problem = (found, "a new one at every call", change)
             elif not source.unseen:
-                source.makes_flows |= is_flow(started) and not same
                 source.endless |= source.length is None and is_flow(started)
-                batches = iter(started)
+                batches, held = iter(started), {id(thing) for thing in source.held}
                 first = next(batches)
-                source.made += [flow for flow in _all_flows() if id(flow) not in known]
+                flows = [thing for thing in reachable(batches) if is_flow(thing)]
+                source.made += [flow for flow in flows if id(flow) not in held]
                 copies = _copies(first)
-                source.cut |= _cut(first, part.element_spec)
                 next(batches)
                 source.overwritten = source.overwritten or _changed(first, copies)
     pairs = zip(source.flows, before, strict=True)
     source.moved = [flow for flow, count in pairs if flow.total_batches_seen != count]
-
-
-def _cut(batch: Any, spec: Any) -> dict[str, tuple[str, str]]:
-    """Return the leaves whose fractions a signature of integers cuts off."""
-    cut, found = {}, dict(leaves(arrays_of(batch)))
-    for path, leaf in leaves(spec):
-        value = np.asarray(found.get(path, 0))
-        integers = isinstance(leaf, tf.TensorSpec) and leaf.dtype.is_integer
-        if integers and value.dtype.kind == "f" and (value != np.trunc(value)).any():
-            cut[path] = (value.dtype.name, leaf.dtype.name)
-    return cut
 
 
 def chain_of(dataset: tf.data.Dataset) -> list[Any]:
@@ -333,10 +313,6 @@ def generator_of(part: Any) -> Any:
 def is_flow(thing: Any) -> bool:
     """Say whether it is what ``ImageDataGenerator.flow*`` returns."""
     return hasattr(type(thing), "_flow_index")
-
-
-def _all_flows() -> list[Any]:
-    return [thing for thing in gc.get_objects() if is_flow(thing)]
 
 
 def reachable(start: Any, limit: int = 1000) -> list[Any]:
@@ -386,11 +362,12 @@ def put_back(held: list[Any]) -> Iterator[None]:
 
 def _states(thing: Any) -> list[Callable[[], Any]]:
     if is_flow(thing):
-        state = {name: getattr(thing, name) for name in _STATE}
+        state = {name: vars(thing)[name] for name in _STATE}
         if inspect.getgeneratorstate(thing.index_generator) == inspect.GEN_CREATED:
-            renew = functools.partial(_renew, thing)
-            return [functools.partial(vars(thing).update, state), renew]
+            return [lambda: vars(thing).update(state, index_generator=thing._flow_index())]
         return [functools.partial(vars(thing).update, state)]
+    if callable(thing) and hasattr(thing, "peek"):
+        return [functools.partial(vars(thing).update, dict(vars(thing)))]
     if isinstance(thing, np.random.Generator):
         bits = thing.bit_generator
         return [functools.partial(setattr, bits, "state", bits.state)]
@@ -399,10 +376,4 @@ def _states(thing: Any) -> list[Callable[[], Any]]:
     variables = [thing.state] if isinstance(thing, tf.random.Generator) else []
     if isinstance(thing, keras.layers.Layer):
         variables = [variable for variable in thing.variables if "seed" in variable.path]
-    if callable(thing) and hasattr(thing, "peek"):
-        return [functools.partial(vars(thing).update, dict(vars(thing)))]
     return [functools.partial(one.assign, one.numpy()) for one in variables]
-
-
-def _renew(flow: Any) -> None:
-    flow.index_generator = flow._flow_index()

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
 from helpers.contract import looking
 from helpers.contract.facts import Facts, Found, nearest
 from helpers.contract.looking import Source, chain_of, generator_of, reachable
-from helpers.datasets import leaves, parts_of
 
-_TRANSFORMS: tuple[str, ...] = (
-    "rotation_range",
-    "width_shift_range",
-    "height_shift_range",
-    "brightness_range",
-)
-_TRANSFORMS += ("shear_range", "channel_shift_range", "horizontal_flip", "vertical_flip")
+_RANGES = ("rotation", "width_shift", "height_shift", "brightness", "shear", "channel_shift")
 _FUNCTION = "datasets.from_batches(function, length=…)"
 
 
@@ -31,69 +22,37 @@ def compiled(facts: Facts) -> Found:
     """Yield what is wrong with losses, loss weights and metrics."""
     model, names = facts.model, [slot.name for slot in facts.slots("targets")]
     if not model.model.compiled and not facts.options["predict"]:
-        change = "model.compile(loss=…); to predict only: predict=True"
-        yield "not-compiled", "compile", "no loss: not compiled", "a loss", change
-    for _, name in leaves({"loss": model.loss}):
-        if isinstance(name, str) and name.lower() not in ("crossentropy", "ce"):
-            with contextlib.suppress(ValueError):
-                keras.losses.get(name)
-                continue
-            near = nearest(name.lower(), dir(keras.losses))
-            change = f"did you mean {near!r}?" if near else "see keras.losses for the names"
-            yield "loss-name", "loss", repr(name), "the name of a loss", change
+        yield "not-compiled", "compile", "no loss: not compiled"
     if not model.own_step and names:
         yield from _settings(facts, names)
         yield from _activations(facts)
 
 
 def _settings(facts: Facts, names: list[str]) -> Found:
-    model, count = facts.model, len(names)
-    settings = {"loss": model.loss, "loss_weights": model.loss_weights}
-    settings |= {"metrics": model.metrics, "weighted_metrics": model.weighted_metrics}
-    all_names, by_name = f"one for each of {names}", "use a dict by output name"
-    numbers = model.loss_weights if isinstance(model.loss_weights, list | tuple) else ()
-    if not all(isinstance(number, int | float) for number in numbers):
-        change = "compile's third argument is loss_weights: write metrics=[…]"
-        yield "setting-length", "loss_weights", str([*numbers]), "numbers", change
-        return
-    for argument, setting in settings.items():
-        if count == 1 and "metrics" in argument:
-            continue
-        if isinstance(setting, Mapping):
+    """Yield what Keras gives to another output than is meant, or to none."""
+    model = facts.model
+    sorts = model.kinds["targets"] == "dict" and names != sorted(names)
+    for argument, setting in model.settings.items():
+        if isinstance(setting, Mapping) and (len(names) > 1 or "loss" in argument):
             for key in set(setting) - set(names):
                 near = nearest(key, names)
                 wanted = repr(near) if near else f"one of the outputs {names}"
+                found = "a name that is no output"
+                found += ", matched by sorted position in silence" * (argument == "loss_weights")
                 change = f"rename the key in compile({argument}=…)"
-                found, rule = "a name that is no output", "setting-keys"
-                if argument == "loss_weights":
-                    found, rule = (
-                        f"{found}, matched by sorted position in silence",
-                        "loss-weight-keys",
-                    )
-                yield rule, f"{argument}[{key!r}]", found, wanted, change
-            for name in names if "loss" in argument and set(setting) <= set(names) else ():
-                if name not in setting:
-                    rule = "loss-missing" if argument == "loss" else "setting-keys"
-                    found = "none: the output does not train" if argument == "loss" else "none"
-                    change = f"add {name!r}: " + (
-                        "None if that is meant" if rule[0] == "l" else "1.0"
-                    )
-                    yield rule, f"{argument}[{name!r}]", found, all_names, change
-        elif isinstance(setting, list | tuple) and setting and len(setting) != count:
-            found = f"a list of {len(setting)} for {count} outputs"
-            lost = argument == "loss" and len(setting) < count
-            found += f": {names[len(setting) :]} do not train" if lost else ""
-            yield "setting-length", argument, found, all_names, by_name
-        elif isinstance(setting, list | tuple) and names != sorted(names):
-            varied = any(part != setting[0] for part in setting)
-            if varied and model.kinds["targets"] == "dict":
+                yield "setting-keys", f"{argument}[{key!r}]", found, wanted, change
+            missing = set(names) - set(setting) if argument == "loss" else ()
+            for name in missing if set(setting) <= set(names) else ():
+                found, change = "none: the output does not train", "None if that is meant"
+                wanted = f"one for each of {names}"
+                yield "loss-missing", f"loss[{name!r}]", found, wanted, f"add {name!r}: {change}"
+        elif isinstance(setting, list | tuple):
+            if sorts and any(part != setting[0] for part in setting):
                 found = "a list, matched to the outputs' keys in sorted order"
-                yield "setting-order", argument, found, str(sorted(names)), by_name
-    several = isinstance(model.loss_weights, Mapping | list | tuple) and count > 1
-    if several and not isinstance(model.loss, Mapping | list | tuple):
-        change = "give a loss for each output too, as a dict"
-        found = f"{len(model.loss_weights)} weights for one loss"
-        yield "setting-length", "loss_weights", found, f"a loss for each of {names}", change
+                yield "setting-order", argument, found, str(sorted(names))
+            if argument == "loss" and len(setting) < len(names):
+                found = f"a list of {len(setting)}: {names[len(setting) :]} do not train"
+                yield "loss-missing", "loss", found, f"one for each of {names}", "add the others"
 
 
 def _activations(facts: Facts) -> Found:
@@ -107,8 +66,7 @@ def _activations(facts: Facts) -> Found:
             yield "activation", leaf, "softmax over one unit: always 1", wanted, change
         elif "cross" in loss and slot.from_logits and given == wanted:
             found = f"{wanted} in the model and from_logits=True in the loss: Keras goes back to "
-            change = "activation=None, or from_logits=False"
-            yield "two-activations", leaf, f"{found}the logits, and warns", "one of the two", change
+            yield "two-activations", leaf, f"{found}the logits, and warns"
         elif "cross" in loss and not slot.from_logits and given in {"linear", "relu", "tanh"}:
             found = f"activation {given!r}, and {loss} of probabilities"
             change = f"activation={wanted!r}, or a loss with from_logits=True"
@@ -120,30 +78,28 @@ def pipeline(facts: Facts) -> Found:
     source = facts.source
     if source.overwritten:
         found = "the second batch overwrites the first: both are one array in memory"
-        change = "yield array.copy(), or make a new array each time"
-        yield "overwritten", source.overwritten, found, "a new array", change
+        yield "overwritten", source.overwritten, found
     yield from _flows(source)
-    if source.makes_flows:
+    if any(flow.seed is not None for flow in source.made):
         found = "a new flow each epoch: a seeded one repeats the same augmentations"
-        change = "make the flow once; generators.Epochs takes whole epochs from it"
-        yield "new-flow", "dataset", found, "one flow for all epochs", change
+        yield "new-flow", "dataset", found
     caches = [part for part in source.chain if type(part).__name__ == "CacheDataset"]
     below = [part for cache in caches[:1] for part in chain_of(cache)]
     behind = [thing for part in below for thing in reachable(generator_of(part))]
     behind += source.made if any(map(generator_of, below)) else []
     random = any(looking.is_flow(thing) and _is_random(thing) for thing in behind)
     if random or any("Random" in node.op for part in below for node in _nodes(part)):
-        found, change = "a cache behind random transforms", "cache() first, then augment"
-        found += ": each epoch repeats the first one's"
-        yield "cached-random", "dataset", found, "cache() before the augmentation", change
+        found = "a cache behind random transforms: each epoch repeats the first one's"
+        yield "cached-random", "dataset", found
     for part in source.chain:
         of_map = "Map" in type(part).__name__ and generator_of(part) is None
         if of_map and _constants(part) != _constants(part):
             found = "numbers in a map's function that differ each time it is traced"
-            change = "use tf.random, or a layer such as keras.layers.RandomFlip"
-            yield "frozen-random", "dataset", found, "random numbers of TensorFlow", change
-    for flow in source.flows:
-        yield from _files(flow)
+            yield "frozen-random", "dataset", found
+    for path, (low, high, *_) in facts.options["summary"].items():
+        if path.startswith("weights") and low == high == 0:
+            change = "nothing trains and the loss is 0.0: yield 1 for a sample that counts"
+            yield "weight-values", path, "all weights zero", "weights above 0", change
     shuffled = any(type(part).__name__ == "_ShuffleDataset" for part in source.chain)
     for path, leaf, slot in facts.pairs("targets"):
         rare = (slot.loss or "").startswith("binary") and (
@@ -152,59 +108,34 @@ def pipeline(facts: Facts) -> Found:
         soft = leaf.value is not None and leaf.dtype.startswith("float") and (leaf.value % 1).any()
         *_, count, alike = facts.options["summary"].get(path, (0, 0, 0, False))
         if alike and count >= 8 and "cross" in (slot.loss or "") and not (rare or soft or shuffled):
-            change = "shuffle rows before batching; or were the labels lost on the way?"
-            found = f"all {count} samples alike"
-            yield "alike", path, found, "samples of several kinds", change
+            yield "alike", path, f"all {count} samples alike"
 
 
 def _flows(source: Source) -> Found:
-    change = "rows do not belong together: generators.AlignedEpochs keeps them so"
-    for other in source.moved[1:]:
-        first = source.moved[0]
-        for name in ("n", "batch_size", "shuffle"):
-            pair = getattr(first, name), getattr(other, name)
-            if pair[0] != pair[1]:
-                found = f"two flows behind it, with {name} {pair[0]} and {pair[1]}"
-                yield "flows-apart", "dataset", found, "equal flows", change
-                return
+    for first, other in itertools.pairwise(source.moved):
         random = first.shuffle or _is_random(first) or _is_random(other)
-        if random and (first.seed is None or first.seed != other.seed):
-            found = f"two flows behind it, with seed {first.seed} and {other.seed}"
-            yield "flows-apart", "dataset", found, "one seed for both", change
-            return
+        for name in ("n", "batch_size", "shuffle", "seed"):
+            pair = getattr(first, name), getattr(other, name)
+            unseeded = pair == (None, None) and name == "seed"
+            if (random or name != "seed") and (pair[0] != pair[1] or unseeded):
+                found = f"two flows behind it, with {name} {pair[0]} and {pair[1]}"
+                yield "flows-apart", "dataset", found
+                return
     tables = [one for one in source.held if hasattr(one, "columns") or isinstance(one, np.ndarray)]
     sizes = [len(one) for one in tables if one.ndim]
     for flow in source.moved:
         longer = [size for size in sizes if flow.n < size <= flow.n * 1.5 + 1]
-        rows = getattr(flow, "class_mode", "raw") == "raw"
-        if longer and not rows and flow.n not in sizes and hasattr(flow, "filepaths"):
-            change = "rows shift from the first missing file on: generators.row_flow names it"
-            found = f"a flow over {flow.n} files"
-            yield "flow-count", "dataset", found, f"{longer[0]}, as the table beside it", change
+        looks_up_rows = getattr(flow, "class_mode", "raw") == "raw"
+        if longer and flow.n not in sizes and not looks_up_rows:
+            wanted = f"{longer[0]}, as the table beside it"
+            yield "flow-count", "dataset", f"a flow over {flow.n} files", wanted
 
 
 def _is_random(flow: Any) -> bool:
     datagen = getattr(flow, "image_data_generator", None)
-    zoom = [*getattr(datagen, "zoom_range", (1, 1))]
-    return zoom != [1, 1] or any(getattr(datagen, name, False) for name in _TRANSFORMS)
-
-
-def _files(flow: Any) -> Found:
-    colours = getattr(flow, "color_mode", "")
-    for path in list(getattr(flow, "filepaths", ()))[:50]:
-        mode, name = "", Path(path).name
-        with contextlib.suppress(OSError), Image.open(path) as image:
-            mode = image.mode
-        if mode.startswith("I") and colours != "grayscale":
-            found = f"{name}, 16 bits a pixel, read as {colours}: all but white"
-            change = "color_mode='grayscale' (values to 65535), or helpers.images"
-            yield "image-files", "dataset", found, "8 bits a pixel", change
-            return
-        if mode == "P" and colours == "grayscale":
-            found = f"{name}, a palette image, read as grayscale: brightness, not class numbers"
-            change = "np.asarray(PIL.Image.open(path)) reads it"
-            yield "image-files", "dataset", found, "the palette's index", change
-            return
+    options = [getattr(datagen, f"{name}_range", False) for name in _RANGES]
+    options += [getattr(datagen, f"{way}_flip", False) for way in ("horizontal", "vertical")]
+    return any(options) or [*getattr(datagen, "zoom_range", (1, 1))] != [1, 1]
 
 
 def _nodes(part: Any, graph: Any = None) -> list[Any]:
@@ -229,14 +160,8 @@ def _constants(part: Any) -> list[bytes]:
 def lengths(facts: Facts) -> Found:
     """Yield what is wrong with lengths, steps and monitors."""
     options, source = facts.options, facts.source
-    empty = source.kind == "arrays" and any(
-        np.ndim(leaf.value) and not len(leaf.value) for leaf in facts.leaves.values()
-    )
-    if 0 in (source.length, source.counted) or empty:
-        change = {"PyDataset": "what does len() of it count?", "arrays": "are the arrays empty?"}
-        advice = change.get(source.kind, "does the generator yield at all?")
-        advice = "are there image files in sub-folders of it?" if source.flows else advice
-        yield "no-batch", "dataset", "no batch", "1 or more", advice
+    if 0 in (source.length, source.counted):
+        yield "no-batch", "dataset", "no batch"
         return
     yield from _length(source, "dataset", "steps_per_epoch", facts)
     if options["validation"] is not None:
@@ -246,43 +171,39 @@ def lengths(facts: Facts) -> Found:
 
 def _length(source: Source, where: str, argument: str, facts: Facts) -> Found:
     steps, epochs, flows = facts.options[argument], facts.options["epochs"], source.flows
+    length = source.counted if source.length is None else source.length
     if facts.options["predict"]:
+        return
+    if steps is not None:
+        if length and source.kind not in ("arrays", "generator"):
+            yield from _steps(source, argument, steps, epochs, length)
         return
     batches = f"{len(flows[0])}, as len(flow) says" if flows else "<batches in an epoch>"
     change = f"pass {argument}={batches}" + ", or yield len(flow) batches an epoch" * bool(flows)
-    length = source.counted if source.length is None else source.length
-    open_end = source.length is None and source.counted is None and source.seen > 2
-    several = len(facts.slots("targets")) > 1
-    ran_out = "unknown length: fit warns that data ran out"
-    ran_out += ", and each output's loss is reported too small" * several
-    if source.kind == "generator":
-        if steps is None and flows:
-            found = "a generator object over a flow, which never ends: fit never returns"
-            yield "endless", where, found, "an end", change
-        elif steps is None and epochs > 1:
-            found = (
-                "a generator object: if it ends, later epochs replay its first batches; if not, "
-            )
-            found += "fit never returns"
-            change = f"pass {argument} if it never ends, or a dataset: {_FUNCTION}"
-            yield "replayed", where, found, f"{epochs} epochs", change
-        elif steps is None and where == "dataset":
-            found = ran_out.replace("length", "length of a generator object")
-            change = f"{_FUNCTION}, with signature= where an axis varies"
-            change += f"; if it never ends, fit never returns: pass {argument}"
-            yield "unknown-length", where, found, "a known length", change
-    elif steps is None and source.endless and source.kind != "PyDataset":
+    known = ".apply(tf.data.experimental.assert_cardinality({}))"
+    ran_out = "unknown length{}: fit warns that data ran out"
+    if len(facts.slots("targets")) > 1:
+        ran_out += ", and each output's loss is reported too small"
+    generator = source.kind == "generator"
+    if (source.endless and source.kind != "PyDataset") or (generator and flows):
         yield "endless", where, "it never ends: fit never returns", "an end", change
-    elif steps is None and (open_end or (source.endless and source.kind == "PyDataset")):
+    elif source.endless or (source.length is None and source.counted is None and source.seen > 2):
         found = f"no end in {source.seen} batches: if it never ends, fit never returns"
-        change += "; if it ends: .apply(tf.data.experimental.assert_cardinality(<batches>))"
+        change += "; if it ends: " + known.format("<batches>")
         yield "endless", where, found, "an end", change
-    elif steps is None and where == "dataset" and source.length is None and source.counted:
-        if source.kind == "tf.data":
-            change = f"dataset.apply(tf.data.experimental.assert_cardinality({source.counted}))"
-            yield "unknown-length", where, ran_out, "a known length", change
-    elif length and steps is not None and source.kind != "arrays":
-        yield from _steps(source, argument, steps, epochs, length)
+    elif generator and epochs > 1:
+        found = "a generator object: if it ends, later epochs replay its first batches; if not, "
+        found += "fit never returns"
+        change = f"pass {argument} if it never ends, or a dataset: {_FUNCTION}"
+        yield "replayed", where, found, f"{epochs} epochs", change
+    elif generator and where == "dataset":
+        change = f"{_FUNCTION}, with signature= where an axis varies"
+        change += f"; if it never ends, fit never returns: pass {argument}"
+        found = ran_out.format(" of a generator object")
+        yield "unknown-length", where, found, "a known length", change
+    elif source.kind == "tf.data" and where == "dataset" and source.length is None and length:
+        found, change = ran_out.format(""), "dataset" + known.format(length)
+        yield "unknown-length", where, found, "a known length", change
 
 
 def _steps(source: Source, argument: str, steps: int, epochs: int, length: int) -> Found:
@@ -306,26 +227,25 @@ def _steps(source: Source, argument: str, steps: int, epochs: int, length: int) 
 
 
 def _monitors(facts: Facts) -> Found:
-    logged, validation = facts.options["logged"], facts.options["validation_data"] is not None
-    known = [*logged, *(f"val_{name}" for name in logged if validation)]
+    logged = facts.options["logged"]
+    validated = facts.options["validation_data"] is not None
+    known = [*logged, *(f"val_{name}" for name in logged if validated)]
     for callback in facts.options["callbacks"] or ():
         name, kind = getattr(callback, "monitor", None), type(callback).__name__
         unused = not logged or not getattr(callback, "save_best_only", True)
         if not isinstance(name, str) or not hasattr(callback, "monitor_op") or unused:
             continue
-        plain, leaf, found = name.removeprefix("val_"), f"callbacks: {kind}", f"monitor={name!r}"
+        plain, leaf = name.removeprefix("val_"), f"callbacks: {kind}"
         metrics = [m for one in facts.model.model.metrics for m in getattr(one, "metrics", ())]
         clear = plain == "loss" or any(metric.name == plain for metric in metrics)
-        if name != plain and not validation:
-            found, change = f"{found}, and no validation data", f"pass it, or monitor {plain!r}"
-            yield "monitor", leaf, found, "validation_data", change
-        elif name not in known:
-            near = nearest(name, known)
-            change = f"monitor={near!r}" if near else "take one of these"
-            yield "monitor", leaf, found, f"one of {known}", change
+        if name not in known:
+            lacks = "pass validation_data, or " if name != plain and not validated else ""
+            near = plain if plain in known else nearest(name, known)
+            change = f"{lacks}monitor={near or 'loss'!r}"
+            yield "monitor", leaf, f"monitor={name!r}", f"one of {known}", change
         elif getattr(callback, "mode", "auto") == "auto" and not clear:
             change = f"{kind}(…, mode='min') for a loss or an error, 'max' for an accuracy"
-            yield "monitor", leaf, f"{found} without mode: fit raises", "a mode", change
+            yield "monitor", leaf, f"monitor={name!r} without mode: fit raises", "a mode", change
 
 
 def validation(facts: Facts) -> Found:
@@ -336,19 +256,13 @@ def validation(facts: Facts) -> Found:
         return
     if any(getattr(part, "_reshuffle_each_iteration", False) for part in other.chain):
         found = "shuffled again each epoch: predictions cannot be set beside labels"
-        change = "leave shuffle out, or shuffle=False, for validation"
-        yield "shuffled", where, found, "one order", change
-    outlines = [_outline(one) for one in (source, other)]
-    if all(outlines) and outlines[0] != outlines[1]:
-        change = "make both datasets by one function"
-        yield "other-structure", where, outlines[1], f"{outlines[0]} as in training", change
+        yield "shuffled", where, found
     classes = [_classes(one) for one in (source, other)]
     if all(classes) and classes[0] != classes[1]:
         names = {**classes[0], **classes[1]}
         name = next(name for name in names if classes[0].get(name) != classes[1].get(name))
         found, wanted = (f"{name!r} is class {one.get(name, 'none')}" for one in classes[::-1])
-        change = "pass both one list of names: classes= of a flow, class_names="
-        yield "class-numbers", where, found, f"{wanted}, as in training", change
+        yield "class-numbers", where, found, f"{wanted}, as in training"
     for path, (low, high, *_) in facts.options["summary"].items():
         found = facts.options["validation_summary"].get(path)
         if found is None or not path.startswith("inputs") or path not in facts.leaves:
@@ -357,20 +271,9 @@ def validation(facts: Facts) -> Found:
         signs = sorted([low / (abs(high) or 1), found[0] / (abs(found[1]) or 1)])
         image = len(facts.leaves[path].shape or ()) > 3 and signs[0] < -0.2 <= 0 <= signs[1]
         if image or tops[1] > 20 * tops[0] > 0:
-            change = "rescale both alike, in the datasets or by a layer of the model"
             shown = f"values {found[0]:g} to {found[1]:g}"
             wanted = f"about {low:g} to {high:g}, as in training"
-            yield "other-range", f"validation {path}", shown, wanted, change
-
-
-def _outline(source: Source) -> str:
-    if source.kind == "arrays" or source.element is None:
-        return ""
-    element = source.element if parts_of(source.element) else (source.element,)
-    found = [(path, getattr(leaf, "shape", None)) for path, leaf in leaves(element)]
-    found = [(path, shape) for path, shape in found if not path.startswith("weights")]
-    shown = [(path, None if shape is None else (None, *tuple(shape)[1:])) for path, shape in found]
-    return ", ".join(f"{path} {shape}" for path, shape in shown)
+            yield "other-range", f"validation {path}", shown, wanted
 
 
 def _classes(source: Source) -> dict[str, int]:

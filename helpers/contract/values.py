@@ -14,11 +14,6 @@ Trouble = tuple[str, str, str] | None
 _REACH = {"sigmoid": (0, 1), "softmax": (0, 1), "tanh": (-1, 1)}
 
 
-def is_image(value: np.ndarray) -> bool:
-    """Say whether an array is a batch of images."""
-    return value.ndim == 4 and value.shape[-1] in (1, 3, 4) and min(value.shape[1:3]) > 3
-
-
 def between(value: np.ndarray, name: str) -> str:
     """Return the range of values as in a message."""
     return f"{value.min():g} to {value.max():g} in the {name}"
@@ -31,41 +26,20 @@ def values(facts: Facts) -> Found:
         bad = int((~np.isfinite(value)).sum())
         if bad:
             kind = "NaN" if np.isnan(value).any() else "infinite"
-            change = "fill or drop them before training: one makes the loss NaN"
-            found = f"{bad} {kind} values in the {facts.name}"
-            yield "not-finite", path, found, "finite numbers", change
-        size = slots[path].vocabulary if path in slots else None
-        if size and not bad and not 0 <= value.min() <= value.max() < size:
-            change = (
-                f"give the Embedding input_dim={int(value.max()) + 1}, or map rare words to one"
-            )
-            change = "count words from 0" if value.min() < 0 else change
-            found, wanted = f"numbers {between(value, facts.name)}", f"0 to {size - 1}"
-            yield "vocabulary", path, found, wanted + ", as the Embedding has", change
-    images = {p: v for p, v in facts.numbers("inputs") if is_image(v) and np.isfinite(v).all()}
-    for path, value in images.items():
-        low, high = float(value.min()), float(value.max())
-        if path in slots and slots[path].rescaled:
+            yield "not-finite", path, f"{bad} {kind} values in the {facts.name}"
+    for path, value in facts.numbers("inputs"):
+        image = value.ndim == 4 and value.shape[-1] in (1, 3, 4) and min(value.shape[1:3]) > 3
+        if not image or (path in slots and slots[path].rescaled):
             continue
-        small = [p for p, v in images.items() if v.any() and -1 <= v.min() <= v.max() <= 1]
-        small = [p for p in small if p not in slots or not slots[p].rescaled]
-        if low == high == 0:
-            change = "brightness_range wants values 0–255; was the image scaled twice?"
-            yield "black", path, f"nothing but zeros in the {facts.name}", "images", change
-        elif 0 <= low <= high < 1.5 / 255 and value.size > 500:
-            change = "scale once: rescale=1/255, or a Rescaling layer, not both"
-            found = f"values to {high:.2g}: all but black in the {facts.name}"
-            yield "scale", path, found, "values 0–1 or 0–255", change
-        elif high > 2 and low >= 0 and small:
-            wanted = f"one scale for all images; {small[0]} has "
-            wanted += between(images[small[0]], facts.name)
-            yield "scale", path, f"values {low:g} to {high:g}", wanted, "rescale=1/255 for both"
+        if not value.any():
+            yield "black", path, f"nothing but zeros in the {facts.name}"
+        elif 0 <= value.min() <= value.max() < 1.5 / 255 and value.size > 500:
+            yield "scale", path, f"values to {value.max():.2g}: all but black in the {facts.name}"
 
 
 def targets(facts: Facts) -> Found:
     """Yield what is wrong with each target; where two would fit each other's place, that."""
     pairs = [] if facts.single() else facts.pairs("targets")
-    yield from _of_unknown_output(facts)
     for path, leaf, slot in pairs:
         trouble = _trouble(facts, path, leaf, slot)
         if trouble is None:
@@ -77,19 +51,6 @@ def targets(facts: Facts) -> Found:
             if swapped == [None] and _trouble(facts, other_path, other_leaf, slot) is None:
                 change = f"it fits {other.name!r}: are targets swapped?"
         yield "target", path, found, wanted, change
-
-
-def _of_unknown_output(facts: Facts) -> Found:
-    """Compare one target with one loss where Keras refused it, as in a subclassed model."""
-    leaf, loss = facts.leaves.get("targets"), facts.model.loss
-    loss, axes = str(getattr(loss, "name", loss)), len(leaf.shape or ()) if leaf else 0
-    if facts.model.outputs is None and facts.refused and leaf is not None:
-        kinds = ("one-hot", "class numbers", "categorical_crossentropy")
-        if loss.startswith("categorical"):
-            kinds = ("class numbers", "one-hot", f"sparse_{loss}")
-        if loss.startswith(("sparse", "categorical")) and axes == 1 + (kinds[0] == "one-hot"):
-            found = f"{kinds[0]} {show(leaf.shape)} with {loss}"
-            yield "target", "targets", found, kinds[1], f"loss={kinds[2]!r}, or change the targets"
 
 
 def _trouble(facts: Facts, path: str, leaf: Leaf, slot: Slot) -> Trouble:
@@ -157,129 +118,71 @@ def _of_values(facts: Facts, path: str, leaf: Leaf, slot: Slot) -> Trouble:
 
 def _weighted(facts: Facts, path: str, leaf: Leaf) -> np.ndarray | None:
     """Return the values of a target; where Keras took the batch, without samples of weight 0."""
-    value, weights = leaf.value, [facts.leaves.get("weights")]
-    weights = [facts.leaves.get(path.replace("targets", "weights", 1)), *weights]
+    value, whole = leaf.value, facts.leaves.get("weights")
+    own = facts.leaves.get(path.replace("targets", "weights", 1), whole)
     if value is None or value.dtype.kind not in "iufb":
         return None
-    for weight in [one.value for one in weights if one is not None and one.value is not None]:
-        fits = weight.ndim and weight.shape == value.shape[: weight.ndim]
-        if fits and weight.dtype.kind in "iufb" and not facts.refused and weight.any():
-            return value[weight != 0]
+    weight = None if own is None or facts.refused else own.value
+    if weight is not None and weight.ndim and weight.any():
+        return value[weight != 0] if weight.shape == value.shape[: weight.ndim] else value
     return value
 
 
 def _renumbered(value: np.ndarray, classes: int) -> str:
     kinds = np.unique(value)
-    if len(kinds) > classes or (kinds % 1).any():
-        return f"number the classes from 0, or give the output {int(value.max()) + 1} units"
-    if kinds[0] > 0 and kinds[-1] - kinds[0] == len(kinds) - 1:
+    if len(kinds) <= classes and 0 < kinds[0] == kinds[-1] - len(kinds) + 1:
         return f"number the classes from 0: subtract {kinds[0]:g}"
-    shown = ", ".join(f"{kind:g}" for kind in kinds[:6])
-    change = f"they are {len(kinds)} kinds, {shown}: number them 0 to {len(kinds) - 1}"
-    palette = "; of a palette image read the index (PIL's mode 'P'), not the brightness"
-    return change + palette * (value.ndim > 2)
+    return f"number them 0 to {classes - 1}, or give the output {int(value.max()) + 1} units"
 
 
 def weights(facts: Facts) -> Found:
     """Yield what is wrong with sample weights and class weights."""
-    part, kind = facts.parts.get("weights"), facts.model.kinds["targets"]
-    nested, names = bool(parts_of(part)), [slot.name for slot in facts.slots("targets")]
-    yield from class_weight(facts)
+    part, names = facts.parts.get("weights"), [slot.name for slot in facts.slots("targets")]
+    yield from _class_weight(facts)
     if facts.model.own_step or facts.single() or [*flat_parts(facts)]:
         return
     if isinstance(part, Mapping) and names:
         yield from _keys(facts, "weights", "output", names, [s.name for s in facts.model.trained])
-    elif nested and kind == "dict":
-        change = "give it the outputs' structure"
-        yield "weight-keys", "weights", "a tuple", "a dict by output name", change
-    target = {path: leaf.shape for path, leaf in facts.leaves.items() if path[:7] == "targets"}
-    chosen = [path for path in facts.leaves if path.startswith("weights")]
-    mirror = dict(zip(chosen, target, strict=False)) if len(chosen) == len(target) else {}
-    # A class for each place of a sequence: targets have an axis less than the output.
-    in_places = {path for path, _, slot in facts.pairs("targets") if len(slot.shape or ()) > 2}
-    for path in chosen:
-        leaf = facts.leaves[path]
-        place = path.replace("weights", "targets", 1)
-        place = place if place in target else mirror.get(path, "")
-        shape = target.get(place)
-        allowed = [(), (1,)] + [shape[1:stop] for stop in range(2, len(shape or ()) + 1) if shape]
-        if len(shape or ()) < 3 and place not in in_places:
-            allowed = [(), (1,)]
-        if leaf.shape is not None and leaf.shape[1:] not in [*allowed, (*(shape or ())[1:-1], 1)]:
-            change = "one weight vector for each output, nested as the targets; "
-            change += "if this is a target, put it into the targets' tuple or dict"
-            wanted = "one number a sample, shape (None,)"
-            yield "weight-shape", path, show(leaf.shape), wanted, change
+    elif parts_of(part) and facts.model.kinds["targets"] == "dict":
+        yield "weight-keys", "weights", "a tuple"
+    for path, leaf, slot in facts.pairs("weights"):
+        shape, output = leaf.shape or (), slot.shape
+        # An output with a class for each place of a sequence or an image may weigh each place.
+        places = [output[: len(shape)], (*output[:-1], 1)] if len(output) > 2 else []
+        if shape[1:] not in ((), (1,)) and not any(agree(shape, place) for place in places):
+            yield "weight-shape", path, show(shape)
     for path, value in facts.numbers("weights"):
         if value.min() < 0:
-            found, change = f"weights down to {value.min():g} in the {facts.name}", "0 or more"
-            cause = "a negative weight drives the model away from its target"
-            yield "weight-values", path, found, change, cause
+            yield "weight-values", path, f"weights down to {value.min():g} in the {facts.name}"
         elif value.dtype.kind in "iu" and value.max() > 1 and facts.source.kind != "arrays":
-            change = "if these are labels, put them into the targets' tuple; else cast to float32"
-            found = f"{value.dtype} in the weights' place"
-            yield "labels-as-weights", path, found, "sample weights, float32", change
+            yield "labels-as-weights", path, f"{value.dtype} in the weights' place"
 
 
-def class_weight(facts: Facts) -> Found:
-    """Yield what is wrong with `class_weight`; Keras looks up the largest column of a row."""
+def _class_weight(facts: Facts) -> Found:
+    """Yield where `class_weight` weighs other classes than meant; what Keras refuses, it says."""
     given, outputs = facts.options["class_weight"], facts.slots("targets")
-    leaf, where, third = facts.leaves.get("targets"), "class_weight", "yield sample weights instead"
-    if given is None:
+    if not isinstance(given, Mapping) or len(outputs) != 1 or not outputs[0].shape[-1]:
         return
-    if not isinstance(given, Mapping) or not given:
-        found = "an empty dict" if isinstance(given, Mapping) else f"a {type(given).__name__}"
-        change = "dict(enumerate(weights)), or leave it out"
-        yield "class-weight", where, found, "a dict of class number to weight", change
-        return
-    problems: dict[str, bool] = {
-        f"class weights and {len(outputs)} outputs": len(outputs) > 1,
-        "sample weights too": facts.parts.get("weights") is not None,
-        "a generator object": facts.source.kind in ("generator", "function"),
-        f"keys {list(given)}": not all(isinstance(key, int | np.integer) for key in given),
-        "targets in a tuple or a dict": bool(parts_of(facts.parts.get("targets"))),
-    }
-    advice: tuple[str, ...] = (
-        "yield sample weights for each output",
-        "multiply them into the sample weights",
-    )
-    advice += ("make a dataset of its function with datasets.from_batches", "{0: …, 1: …}")
-    for (found, wrong), change in zip(problems.items(), (*advice, "take them out"), strict=True):
-        if wrong:
-            wanted = "integers as keys, one array of targets, and nothing else that weights"
-            yield "class-weight", where, found, wanted, change
-            return
-    value = None if leaf is None else leaf.value
-    if leaf is None or leaf.shape is None or value is None or value.dtype.kind not in "iufb":
-        return
-    top, slot = max(given), outputs[0] if outputs else None
-    labels = value.argmax(axis=-1) if value.ndim > 1 and value.shape[-1] > 1 else np.round(value)
-    table = facts.source.kind == "tf.data"  # else a class without a weight of its own has 1
-    if len(leaf.shape) > 2 and (leaf.shape[-1] != 1 or not table):
-        yield "class-weight", where, f"targets of {show(leaf.shape)}", "one class a sample", third
-    elif table and labels.size and not 0 <= labels.min() <= labels.max() <= top:
-        change = f"add {labels.max():g}: 1.0" if labels.min() >= 0 else "number classes from 0"
-        found = f"keys up to {top}, and labels {between(labels, facts.name)}: fit fails in GatherV2"
-        yield "class-weight", where, found, "a weight for each label", change
-    elif slot is not None and slot.shape[-1] and "cross" in (slot.loss or ""):
-        count = 2 if (slot.loss or "").startswith("binary") else slot.shape[-1]
-        if count == 2 < 1 + slot.shape[-1] and (leaf.shape or (1,))[-1] == slot.shape[-1] > 1:
-            found = f"targets of {show(leaf.shape)}: only the largest of a row counts"
-            yield "class-weight-keys", where, found, "one class a sample", third
-        elif top >= count:
-            change = "number the classes from 0: this one is never looked up"
-            found = f"a weight for class {top} of {count}"
-            yield "class-weight-keys", where, found, f"keys 0 to {count - 1}", change
-        elif top < count - 1 and table:
-            found = f"keys up to {top}: the first label above them makes fit fail in GatherV2"
-            change = f"add {count - 1}: 1.0"
-            yield "class-weight-keys", where, found, f"keys 0 to {count - 1}", change
+    loss, units = outputs[0].loss or "", outputs[0].shape[-1]
+    count = 2 if loss.startswith("binary") else units
+    strange = [key for key in given if key not in range(count)]
+    found, wanted, change = f"keys {list(given)}", f"keys 0 to {count - 1}", ""
+    if loss.startswith("binary") and units > 1:
+        found, wanted = f"{units} labels a sample: only the largest counts", "one class a sample"
+        change = "yield sample weights instead"
+    elif strange:
+        change = f"number the classes from 0: {strange[0]!r} is never looked up"
+    elif facts.source.kind == "tf.data" and count - 1 not in given:  # Keras makes an array of it
+        change = f"add {count - 1}: 1.0, or fit fails in GatherV2 at the first such label"
+    if change and "cross" in loss:
+        yield "class-weight", "class_weight", found, wanted, change
 
 
-def summary(facts: Facts) -> dict[str, tuple[float, float, int, bool]]:
-    """Return of each leaf of numbers the least, the greatest, the count, whether all are alike."""
-    found = [(path, value) for path, value in facts.numbers() if value.ndim]
-    return {
-        path: (float(value.min()), float(value.max()), len(value), bool((value == value[0]).all()))
-        for path, value in found
-    }
+def sum_up(summary: dict[str, tuple[float, float, int, bool]], facts: Facts) -> None:
+    """Note of each leaf of numbers the least, the greatest, the count, whether all are alike."""
+    for path, value in facts.numbers():
+        if value.ndim:
+            low, high = float(value.min()), float(value.max())
+            least, most, count, same = summary.get(path, (low, high, 0, True))
+            same &= bool((value == value[0]).all()) and (low, high) == (least, most)
+            summary[path] = min(low, least), max(high, most), count + len(value), same
