@@ -174,7 +174,7 @@ def test_sample_again_is_the_next_epoch(live):
 def test_the_image_is_the_figure(live):
     live.controls["rotation_range"].value = 60
     file = io.BytesIO()
-    live.figure.savefig(file, format="png", metadata={"Software": None})
+    live.figure.savefig(file, format="png", dpi=200, metadata={"Software": None})
     assert live.widget.children[1].value == file.getvalue()
     assert (pixels(live) == checks.pixels(file.getvalue())).all()
 
@@ -310,6 +310,9 @@ def test_shown_in_two_forms(live):
     assert bundle[checks.WIDGET]["model_id"] == live.widget.model_id
     assert base64.b64decode(bundle["image/png"]) == live.widget.children[1].value
     assert metadata["image/png"]["alt"].startswith("One tile before and after a transform. Image")
+    size = [metadata["image/png"][side] for side in ("height", "width")]
+    assert pixels(live).shape == (2 * size[0], 2 * size[1], 3)
+    assert live.widget.children[1].layout.width == f"{size[1]}px"
     assert bundle["text/plain"] == repr(live.figure)  # outside a kernel nothing describes it
 
 
@@ -409,7 +412,7 @@ IMAGE = jupyterlab.OPEN + ".jp-OutputArea-output img"
 CONTROLS = ".jp-OutputArea-output .widget-vbox"
 SCREEN = {"width": 1366, "height": 768}  # a small laptop's
 READOUT = jupyterlab.OPEN + ".widget-slider:has-text('rotation_range') .widget-readout"
-# An image's own pixels at the size at which it is shown, whatever lies over it; null while it loads.
+# An image's own pixels at its size on the screen, whatever lies over it; null while it loads.
 PIXELS = """
 image => {
     if (!image.complete || !image.naturalWidth) {
