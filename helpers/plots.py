@@ -208,7 +208,7 @@ def show_map(colour_by: str = "class", *, images: bool = True) -> None:
         imagery = np.concatenate([tiles.read_images("imagery", split) for split in tiles.SPLITS])
         for image, x, y in zip(imagery, table["longitude"], table["latitude"], strict=True):
             upper.imshow(image[::4, ::4], extent=(x - half, x + half, y - half, y + half))
-        upper.set_title(f"{len(table)} tiles, each at its place")
+        upper.set(facecolor="#DDDDDD", title=f"{len(table)} tiles, each at its place")
     for name, colour in (CLASS_COLOURS if colour_by == "class" else SPLIT_COLOURS).items():
         members = table[table[colour_by] == name]
         places = members["longitude"], members["latitude"]
