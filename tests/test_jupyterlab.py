@@ -195,13 +195,20 @@ def wait_for_address(server: subprocess.Popen, log: Path) -> str:
 
 @pytest.fixture
 def page(browser_path: str, lab: Lab) -> Iterator[Page]:
+    with browser(browser_path) as opened:
+        yield opened
+
+
+@contextlib.contextmanager
+def browser(path: str) -> Iterator[Page]:
+    """Open an empty page in a browser without a window."""
     sandbox = [] if getattr(os, "geteuid", lambda: 1)() else ["--no-sandbox"]  # root has none
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_path, args=[*FLAGS, *sandbox])
+        opened = playwright.chromium.launch(executable_path=path, args=[*FLAGS, *sandbox])
         try:
-            yield browser.new_page(viewport={"width": 1400, "height": 1000})
+            yield opened.new_page(viewport={"width": 1400, "height": 1000})
         finally:
-            browser.close()
+            opened.close()
 
 
 def choose(page: Page, menu: str, command: str) -> None:

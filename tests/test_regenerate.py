@@ -399,7 +399,7 @@ def test_an_image_that_is_kept_keeps_its_size():
         image = base64.b64encode(encoded(np.full((80, pixels, 3), level, np.uint8))).decode()
         said = {"alt": "bars"} | ({"width": width, "height": 40} if width else {})
         data = {"image/png": image, "text/plain": "bars"}
-        output = nbformat.v4.new_output("display_data", data, {"image/png": said})
+        output = nbformat.v4.new_output("display_data", data, metadata={"image/png": said})
         cells = [nbformat.v4.new_code_cell(id="one", outputs=[output])]
         return nbformat.v4.new_notebook(cells=cells)
 
