@@ -53,7 +53,7 @@ def small(png: bytes) -> bytes:
     ('P', (200, 200, 200))
     """
     with Image.open(io.BytesIO(png)) as image:
-        transparent = image.convert("RGBA").getextrema()[3][0] < 255  # type: ignore[index]
+        transparent = np.asarray(image.convert("RGBA"))[..., 3].min() < 255
         shown = image.convert("RGB")
     if transparent:
         return png
