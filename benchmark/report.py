@@ -257,7 +257,7 @@ def chart(results: pd.DataFrame, path: Path) -> None:
     ]
     fig.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
     fig.suptitle(headline(results), fontsize=14)
-    fig.savefig(path, dpi=110, metadata={"Software": None})
+    fig.savefig(path, dpi=160, metadata={"Software": None})  # sharp at half its pixels, too
     plt.close(fig)
 
 

@@ -36,6 +36,7 @@ START: dict[str, Any] = {
 
 _HIGHEST = {"rotation_range": 180, "shear_range": 60, "channel_shift_range": 150, "epoch": 49}
 _FILL_MODES = ("nearest", "reflect", "wrap", "constant")
+_PIXELS = 2  # for one of the figure's, so that it is sharp on screens that have as many
 
 
 class Explorer:
@@ -106,8 +107,8 @@ class Explorer:
         (line,) = shared.lines(rows, epoch, next(iter(self._images.values())).shape)
         self._text = f"{_code(given)}\n{_transform(self._row, line)}"
         self.figure = _plot(self._images, after, self._text)
-        file = io.BytesIO()
-        self.figure.savefig(file, format="png", metadata={"Software": None})
+        file, dpi = io.BytesIO(), _PIXELS * self.figure.dpi
+        self.figure.savefig(file, format="png", dpi=dpi, metadata={"Software": None})
         self._image.value = file.getvalue()
         self._image.layout.width = f"{self.figure.bbox.width:.0f}px"  # kept while it is replaced
 
@@ -125,7 +126,8 @@ class Explorer:
             "image/png": base64.b64encode(self._image.value).decode("ascii"),
             "text/plain": as_text(self.figure),
         }
-        return data, {"image/png": {"alt": " ".join(text.split())}}
+        size = {"width": int(self.figure.bbox.width), "height": int(self.figure.bbox.height)}
+        return data, {"image/png": {"alt": " ".join(text.split())} | size}
 
 
 def options(values: Mapping[str, Any]) -> dict[str, Any]:

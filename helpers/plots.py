@@ -208,7 +208,7 @@ def show_map(colour_by: str = "class", *, images: bool = True) -> None:
         imagery = np.concatenate([tiles.read_images("imagery", split) for split in tiles.SPLITS])
         for image, x, y in zip(imagery, table["longitude"], table["latitude"], strict=True):
             upper.imshow(image[::4, ::4], extent=(x - half, x + half, y - half, y + half))
-        upper.set_title(f"{len(table)} tiles, each at its place")
+        upper.set(facecolor="#DDDDDD", title=f"{len(table)} tiles, each at its place")
     for name, colour in (CLASS_COLOURS if colour_by == "class" else SPLIT_COLOURS).items():
         members = table[table[colour_by] == name]
         places = members["longitude"], members["latitude"]
@@ -359,7 +359,9 @@ def show_montage(images: np.ndarray, names: Sequence[str], *, title: str = "") -
     >>> show_montage(np.zeros((2, 8, 8, 3)), ["one", "two"])
     """
     columns, lines = 8, -(-len(images) // 8)
-    grid = _grid(lines, columns, (0.95 * columns, 1.15 * lines + 0.4), title)
+    longest = max(len(line) for name in names for line in name.split("\n"))
+    side = max(0.95, 0.072 * longest)  # inches, so that names do not touch
+    grid = _grid(lines, columns, (side * columns, (side + 0.2) * lines + 0.4), title)
     for axes in grid.flat[len(images) :]:
         axes.axis("off")
     for axes, image, name in zip(grid.flat, images, names, strict=False):

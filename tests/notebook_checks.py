@@ -27,6 +27,9 @@ Cell = dict[str, Any]
 RAISES = "raises-exception"
 REMEDY = "run `make notebooks`"
 
+# An image has so many pixels for one of its size on the page, as many as good screens have.
+SHARPNESS = 2
+
 # Largest notebook file, in bytes: GitHub stops showing larger ones.
 MAX_BYTES = 1_500_000
 
@@ -114,6 +117,12 @@ def place(cells: Sequence[Cell], index: int) -> str:
 def alternative_of(output: dict[str, Any]) -> str:
     """Return the alternative text of an output's image, which its metadata hold."""
     return str(output.get("metadata", {}).get("image/png", {}).get("alt", ""))
+
+
+def size_of(output: dict[str, Any]) -> dict[str, int]:
+    """Return the width and height of an output's image on the page, if its metadata hold them."""
+    said = output.get("metadata", {}).get("image/png", {})
+    return {side: said[side] for side in ("width", "height") if side in said}
 
 
 def machine_trace(text: str) -> str | None:
@@ -284,7 +293,7 @@ def _output_problems(cell: Cell) -> Iterator[str]:
         for kind in sorted(output.get("data", {}).keys() & set(_UNCOMPARED)):
             remedy = REMEDY if kind == WIDGET else "show text or image/png"
             yield f"stored with {kind}, which is not compared: {remedy}"
-        yield from _image_problems(output.get("data", {}))
+        yield from _image_problems(output)
         if "image/png" in output.get("data", {}) and not alternative_of(output):
             yield (
                 "an image without alternative text in its metadata, {'image/png': {'alt': …}}: "
@@ -297,8 +306,9 @@ def _output_problems(cell: Cell) -> Iterator[str]:
                 break
 
 
-def _image_problems(data: dict[str, Any]) -> Iterator[str]:
-    """Check that a stored image is a clean PNG with a fingerprint."""
+def _image_problems(output: dict[str, Any]) -> Iterator[str]:
+    """Check that a stored image is a clean, sharp PNG with a fingerprint."""
+    data = output.get("data", {})
     if "image/png" not in data:
         return
     png = base64.b64decode(text_of(data["image/png"]))
@@ -309,6 +319,11 @@ def _image_problems(data: dict[str, Any]) -> Iterator[str]:
         return
     if extra:
         yield f"image carries notes that differ between versions ({', '.join(extra)}): {REMEDY}"
+    if sharpness(output) != SHARPNESS:
+        yield (
+            f"an image that is not sharp on good screens: {_pixels_and_size(output)}, expected "
+            f"{SHARPNESS} times as many pixels as it is wide and high on the page: {REMEDY}"
+        )
     if text_of(data.get("text/plain", "")).startswith("<Figure size"):
         yield f"figure without a fingerprint: {REMEDY}"
 
@@ -382,6 +397,36 @@ def pixels(png: bytes) -> np.ndarray:
         shown = image.convert("RGBA")
     white = Image.new("RGBA", shown.size, "white")
     return np.asarray(Image.alpha_composite(white, shown).convert("RGB"))
+
+
+def sharpness(output: dict[str, Any]) -> int:
+    """Return how many pixels an output's image has for one of its size on the page."""
+    height, width = pixels(png_of(output)).shape[:2]
+    size = size_of(output)
+    if not size:
+        return 1
+    times = round(width / size["width"])
+    near = [abs(times * size["width"] - width), abs(times * size["height"] - height)]
+    return times if max(near) < times else 0  # a size that is not the image's
+
+
+def displayed(output: dict[str, Any]) -> np.ndarray:
+    """Decode an output's image, (height, width, 3) uint8, with as many pixels as it is large."""
+    return shrunk(pixels(png_of(output)), max(sharpness(output), 1))
+
+
+def shrunk(image: np.ndarray, times: int = SHARPNESS) -> np.ndarray:
+    """Return an image, (height, width, 3) uint8, with the means of so many pixels each way."""
+    height, width = image.shape[0] // times, image.shape[1] // times
+    blocks = image[: height * times, : width * times].reshape(height, times, width, times, 3)
+    return np.rint(blocks.mean(axis=(1, 3))).astype(np.uint8)
+
+
+def _pixels_and_size(output: dict[str, Any]) -> str:
+    height, width = pixels(png_of(output)).shape[:2]
+    size = size_of(output)
+    shown = f"shown {size['width']} x {size['height']}" if size else "no size in its metadata"
+    return f"{width} x {height} pixels, {shown}"
 
 
 def image_difference(stored: np.ndarray, new: np.ndarray) -> Difference:
@@ -513,10 +558,9 @@ def save_images(
 # --- outputs of a cell that has just run ----------------------------------------------------------
 
 
-def images(outputs: Sequence[dict[str, Any]]) -> list[bytes]:
-    """Return the PNG files among outputs, in order."""
-    shown = (output.get("data", {}).get("image/png") for output in outputs)
-    return [base64.b64decode(text_of(png)) for png in shown if png is not None]
+def png_of(output: dict[str, Any]) -> bytes:
+    """Return the PNG file in an output that has one."""
+    return base64.b64decode(text_of(output["data"]["image/png"]))
 
 
 def figure_problems(
@@ -541,14 +585,19 @@ def figure_problems(
     list of str
         A line for each figure that differs; empty if none does.
     """
-    before, now = images(stored), images(new)
+    before, now = (
+        [output for output in outputs if "image/png" in output.get("data", {})]
+        for outputs in (stored, new)
+    )
     if len(before) != len(now):
         return [f"{len(now)} figures, stored {len(before)}"]
     problems = []
     for number, pair in enumerate(zip(before, now, strict=True), start=1):
-        old, drawn = map(pixels, pair)
+        old, drawn = map(displayed, pair)
         compare = image_problem if percent is None else loose_problem
         problem, where = compare(old, drawn)
+        if not problem and sharpness(pair[0]) != sharpness(pair[1]):
+            problem = f"has {_pixels_and_size(pair[1])}, stored {_pixels_and_size(pair[0])}"
         if problem:
             saved = save_images(old, drawn, where, stem.with_name(f"{stem.name}-figure-{number}"))
             problems.append(f"figure {number} of {len(now)} {problem}; see {saved}")

@@ -19,7 +19,6 @@ import pytest
 import regenerate
 import tensorflow as tf
 import test_jupyterlab as jupyterlab
-from PIL import Image
 from playwright.sync_api import Error, Page
 from test_notebook_checks import STORED, run_pytest
 
@@ -175,7 +174,7 @@ def test_sample_again_is_the_next_epoch(live):
 def test_the_image_is_the_figure(live):
     live.controls["rotation_range"].value = 60
     file = io.BytesIO()
-    live.figure.savefig(file, format="png", metadata={"Software": None})
+    live.figure.savefig(file, format="png", dpi=200, metadata={"Software": None})
     assert live.widget.children[1].value == file.getvalue()
     assert (pixels(live) == checks.pixels(file.getvalue())).all()
 
@@ -311,6 +310,9 @@ def test_shown_in_two_forms(live):
     assert bundle[checks.WIDGET]["model_id"] == live.widget.model_id
     assert base64.b64decode(bundle["image/png"]) == live.widget.children[1].value
     assert metadata["image/png"]["alt"].startswith("One tile before and after a transform. Image")
+    size = [metadata["image/png"][side] for side in ("height", "width")]
+    assert pixels(live).shape == (2 * size[0], 2 * size[1], 3)
+    assert live.widget.children[1].layout.width == f"{size[1]}px"
     assert bundle["text/plain"] == repr(live.figure)  # outside a kernel nothing describes it
 
 
@@ -410,13 +412,29 @@ IMAGE = jupyterlab.OPEN + ".jp-OutputArea-output img"
 CONTROLS = ".jp-OutputArea-output .widget-vbox"
 SCREEN = {"width": 1366, "height": 768}  # a small laptop's
 READOUT = jupyterlab.OPEN + ".widget-slider:has-text('rotation_range') .widget-readout"
+# An image's own pixels at its size on the screen, whatever lies over it; null while it loads.
+PIXELS = """
+image => {
+    if (!image.complete || !image.naturalWidth) {
+        return null;
+    }
+    const canvas = document.createElement("canvas");
+    const { width, height } = image.getBoundingClientRect();
+    [canvas.width, canvas.height] = [Math.round(width), Math.round(height)];
+    canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+    return canvas.toDataURL("image/png");
+}
+"""
 
 
 def image_shown(page: Page) -> np.ndarray:
-    """Return the one image as the screen shows it."""
-    assert page.locator(IMAGE).count() == 1
-    with Image.open(io.BytesIO(page.locator(IMAGE).screenshot())) as shown:
-        return np.asarray(shown.convert("RGB")).astype(int)
+    """Return the pixels of the one image, (height, width, 3), in pixels of the screen."""
+    for _ in range(100):
+        address = page.locator(IMAGE).evaluate(PIXELS)
+        if address:
+            return checks.pixels(base64.b64decode(address.partition(",")[2])).astype(int)
+        page.wait_for_timeout(100)
+    pytest.fail("the browser could not decode the image")
 
 
 @pytest.mark.browser
@@ -435,6 +453,7 @@ def test_a_reader_moves_a_slider(lesson, lab, page):
         assert page.get_by_text("Error displaying widget").count() == 0
         first = image_shown(page)
         assert first.shape == stored.shape
+        page.locator(IMAGE).scroll_into_view_if_needed()
         controls, figure = (
             page.locator(place).bounding_box() for place in (jupyterlab.OPEN + CONTROLS, IMAGE)
         )

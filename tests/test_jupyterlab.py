@@ -72,6 +72,12 @@ BROKEN_IMAGES = f"""
 ALTERNATIVES = f"""
 () => [...document.querySelectorAll("{OPEN} .jp-OutputArea-output img")].map(image => image.alt)
 """
+# Figures and diagrams with fewer pixels than a screen with two for one would show.
+BLURRED = f"""
+() => [...document.querySelectorAll("{OPEN} .jp-Cell img")]
+    .filter(image => image.naturalWidth + 1 < {checks.SHARPNESS} * Math.floor(image.width))
+    .map(image => `${{image.alt}}: ${{image.naturalWidth}} pixels, shown ${{image.width}}`)
+"""
 # Of each hint and solution, what it is called, and how much of it is in sight.
 FOLDED = f"""
 () => [...document.querySelectorAll("{OPEN} .jp-MarkdownCell details")].map(folded => [
@@ -133,20 +139,24 @@ def browser_path() -> str:
 
 @pytest.fixture(scope="module")
 def lab(browser_path: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Start JupyterLab with all cells in the page at once, whatever has been scrolled to."""
+    windowing = {"@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"}}
+    with started(tmp_path_factory.mktemp("lab"), windowing) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def started(place: Path, settings: dict[str, dict[str, str]]) -> Iterator[Lab]:
     """Start what ``make lab`` starts, over a copy of the lessons."""
-    place = tmp_path_factory.mktemp("lab")
     shutil.copytree(
         ROOT / "notebooks", place / "notebooks", ignore=shutil.ignore_patterns("__pycache__")
     )
     (place / "benchmark").mkdir()
     for measured in (ROOT / "benchmark").glob("*.csv"):  # what the last lesson plots
         shutil.copy(measured, place / "benchmark")
-    # All cells in the page at once, whatever has been scrolled to, so that all can be counted.
-    settings = place / "config" / "labconfig" / "default_setting_overrides.json"
-    settings.parent.mkdir(parents=True)
-    settings.write_text(
-        json.dumps({"@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"}})
-    )
+    overrides = place / "config" / "labconfig" / "default_setting_overrides.json"
+    overrides.parent.mkdir(parents=True)
+    overrides.write_text(json.dumps(settings))
     environ = {
         **{name: value for name, value in os.environ.items() if name != "PYTHONSTARTUP"},
         "JUPYTER_CONFIG_DIR": str(place / "config"),
@@ -185,13 +195,20 @@ def wait_for_address(server: subprocess.Popen, log: Path) -> str:
 
 @pytest.fixture
 def page(browser_path: str, lab: Lab) -> Iterator[Page]:
+    with browser(browser_path) as opened:
+        yield opened
+
+
+@contextlib.contextmanager
+def browser(path: str) -> Iterator[Page]:
+    """Open an empty page in a browser without a window."""
     sandbox = [] if getattr(os, "geteuid", lambda: 1)() else ["--no-sandbox"]  # root has none
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_path, args=[*FLAGS, *sandbox])
+        opened = playwright.chromium.launch(executable_path=path, args=[*FLAGS, *sandbox])
         try:
-            yield browser.new_page(viewport={"width": 1400, "height": 1000})
+            yield opened.new_page(viewport={"width": 1400, "height": 1000})
         finally:
-            browser.close()
+            opened.close()
 
 
 def choose(page: Page, menu: str, command: str) -> None:
@@ -338,6 +355,7 @@ def test_a_reader_can_run_the_lesson(lesson: str, lab: Lab, page: Page) -> None:
         assert page.locator(DIRTY).count() == 0, "the lesson is unsaved as soon as it is open"
         assert page.evaluate(FOLDED) == [[name, 0] for name in folded(path)]
         assert page.evaluate(ALTERNATIVES) == alternatives(path)
+        assert page.evaluate(BLURRED) == []
         assert "" not in alternatives(path)
         run_all(page)
         assert page.get_by_text("official Jupyter news").count() == 0, "JupyterLab asks about news"
@@ -348,6 +366,7 @@ def test_a_reader_can_run_the_lesson(lesson: str, lab: Lab, page: Page) -> None:
         for cell, number in zip(stored, drawn, strict=True):
             assert number == figures(cell), f"the browser drew {number} figures: {cell.source}"
         assert page.evaluate(BROKEN_IMAGES) == []
+        assert page.evaluate(BLURRED) == []
         assert page.evaluate(FOLDED) == [[name, 0] for name in folded(path)]
 
 

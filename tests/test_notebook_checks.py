@@ -52,6 +52,7 @@ def batch(
     change: Callable[[np.ndarray], np.ndarray] = lambda image: image,
     order: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 6, 7),
     title: str = "forest",
+    dpi: int = 80,
     **options: Any,
 ) -> bytes:
     """Draw eight tiles."""
@@ -60,7 +61,7 @@ def batch(
         axes.imshow(change(tile(number)), **options)
         axes.set_title(title)
         axes.axis("off")
-    return png(figure)
+    return png(figure, dpi=dpi)
 
 
 def chart(values: tuple[float, ...] = (3, 5, 2, 7), label: str = "loss") -> bytes:
@@ -216,6 +217,31 @@ def test_missing_and_extra_figures(tmp_path, stored, new):
     one = once(batch)
     problems = checks.figure_problems(shown(*[one] * stored), shown(*[one] * new), tmp_path / "x")
     assert problems == [f"{new} figures, stored {stored}"]
+
+
+def test_figures_are_compared_at_the_size_at_which_they_are_shown(tmp_path):
+    """Two with twice the pixels are as near to each other, and as far from others, as without."""
+    one, sharp = once(batch), batch(dpi=160)
+    other = batch(order=(1, 0, 2, 3, 4, 5, 6, 7), dpi=160)
+    height, width = checks.pixels(sharp).shape[:2]
+
+    def twice(image):
+        (output,) = shown(image)[1:]
+        size = {"width": width // 2, "height": height // 2}
+        return output | {"metadata": {"image/png": size}}
+
+    assert [checks.sharpness(output) for output in (shown(one)[1], twice(sharp))] == [1, 2]
+    assert checks.displayed(twice(sharp)).shape == (height // 2, width // 2, 3)
+    assert checks.displayed(shown(sharp)[1]).shape == (height, width, 3)
+    at_once = checks.image_difference(checks.pixels(one), checks.displayed(twice(sharp)))
+    assert at_once.amount < checks.LIMIT
+    assert checks.figure_problems([twice(sharp)], [twice(sharp)], tmp_path / "x") == []
+    (message,) = checks.figure_problems([twice(sharp)], [twice(other)], tmp_path / "x")
+    assert "differs from the stored one" in message
+    (message,) = checks.figure_problems([twice(sharp)], shown(one)[1:], tmp_path / "x")
+    assert "no size in its metadata, stored " in message
+    assert checks.sharpness(twice(one)) == 1
+    assert checks.sharpness(twice(png(Figure(figsize=(1, 1))))) == 0
 
 
 def test_failure_saves_images_and_says_where(tmp_path):
@@ -378,8 +404,15 @@ def append_output(index: int, output: dict[str, Any]) -> Callable[[Notebook], No
 
 def noted_image(notebook: Notebook) -> None:
     """Store the image with matplotlib's version in it."""
-    drawn = base64.b64encode(png(Figure(figsize=(1, 1)))).decode()
-    notebook["cells"][3]["outputs"][0]["data"]["image/png"] = drawn
+    (output,) = notebook["cells"][3]["outputs"]
+    output["data"]["image/png"] = base64.b64encode(png(Figure(figsize=(1, 1)))).decode()
+    height, width = checks.pixels(checks.png_of(output)).shape[:2]
+    output["metadata"]["image/png"] |= {"width": width // 2, "height": height // 2}
+
+
+def without_size(notebook: Notebook) -> None:
+    said = notebook["cells"][3]["outputs"][0]["metadata"]["image/png"]
+    del said["width"], said["height"]
 
 
 def empty_cell(notebook: Notebook) -> None:
@@ -483,7 +516,7 @@ STORED_FAULTS: dict[str, tuple[Callable[[Notebook], None], str]] = {
         "terminal colours",
     ),
     "no alternative text": (
-        put("cells", 3, "outputs", 0, "metadata", value={}),
+        put("cells", 3, "outputs", 0, "metadata", "image/png", "alt", value=""),
         "Cell 1 under 'A batch': an image without alternative text in its metadata",
     ),
     "notes in an image": (noted_image, "image carries notes that differ between versions"),
@@ -527,6 +560,14 @@ STORED_FAULTS: dict[str, tuple[Callable[[Notebook], None], str]] = {
     "tolerance of nothing": (
         put("cells", 3, "metadata", "tags", value=["within-2%"]),
         "Cell 1 under 'A batch': tagged 'within-2%', but its outputs hold no number",
+    ),
+    "a size that is not the image's": (
+        put("cells", 3, "outputs", 0, "metadata", "image/png", "width", value=100),
+        "pixels, shown 100 x ",
+    ),
+    "no size": (
+        without_size,
+        "Cell 1 under 'A batch': an image that is not sharp on good screens: ",
     ),
     "older format": (older, "notebook format 4.4, expected 4.5"),
     "invalid": (put("cells", 4, "outputs", value=[{}]), "not a valid notebook"),

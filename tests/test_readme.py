@@ -46,8 +46,9 @@ def test_the_figure_is_the_batch_of_the_code(names, tmp_path):
     stored, new = (
         checks.pixels(path.read_bytes()) for path in (readme.FIGURE, tmp_path / "batch.png")
     )
-    problem, _ = checks.image_problem(stored, new)
+    problem, _ = checks.image_problem(checks.shrunk(stored), checks.shrunk(new))
     assert not problem, f"batch.png: {problem}; run `make notebooks`"
+    assert f'<img src="batch.png" width="{stored.shape[1] // checks.SHARPNESS}" ' in TEXT
 
 
 def test_your_own_data_trains_on_files_that_nobody_here_has_seen(tmp_path, monkeypatch, capsys):

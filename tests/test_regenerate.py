@@ -173,14 +173,17 @@ def test_what_programs_leave_behind_is_stripped(lesson):
 
 
 SHOWN = """\
+import io
 import ipywidgets
 from IPython.display import display
-png = b"\\x89PNG\\r\\n\\x1a\\n" + b"\\0\\0\\0\\0IEND\\xaeB`\\x82"
+from PIL import Image
+Image.new("RGB", (6, 4)).save(file := io.BytesIO(), "PNG")
+png = file.getvalue()
 bundle = ipywidgets.IntSlider()._repr_mimebundle_() | {"text/plain": "a slider"}"""
 
 
 def test_of_a_widget_the_image_is_stored(lesson):
-    said = {"image/png": {"alt": "A slider"}}
+    said = {"image/png": {"alt": "A slider", "width": 3, "height": 2}}
     path = lesson(SHOWN, f"display(bundle | {{'image/png': png}}, metadata={said}, raw=True)")
     assert regenerate.main([str(path)]) == 0
     first = path.read_bytes()
@@ -387,3 +390,23 @@ def test_no_lesson_at_all(monkeypatch, tmp_path, capsys):
     with pytest.raises(SystemExit):
         regenerate.main([])
     assert "no lesson in" in capsys.readouterr().err
+
+
+def test_an_image_that_is_kept_keeps_its_size():
+    """Other letters may make a figure a pixel wider; but a blurred one is not kept."""
+
+    def cells(pixels, width, level):
+        image = base64.b64encode(encoded(np.full((80, pixels, 3), level, np.uint8))).decode()
+        said = {"alt": "bars"} | ({"width": width, "height": 40} if width else {})
+        data = {"image/png": image, "text/plain": "bars"}
+        output = nbformat.v4.new_output("display_data", data, metadata={"image/png": said})
+        cells = [nbformat.v4.new_code_cell(id="one", outputs=[output])]
+        return nbformat.v4.new_notebook(cells=cells)
+
+    fresh, old = cells(122, 61, 200), cells(120, 60, 201)
+    assert regenerate.keep_stored(fresh, old) == 1
+    assert fresh.cells[0].outputs == old.cells[0].outputs
+    blurred = cells(60, None, 200)
+    fresh = cells(120, 60, 200)
+    assert regenerate.keep_stored(fresh, blurred) == 0
+    assert fresh == cells(120, 60, 200)

@@ -1,7 +1,8 @@
 """Plot the diagrams that lessons show as image files: ``python tools/diagrams.py``.
 
 GitHub and nbviewer show an image file in a lesson's text; the alternative text of each stands here
-too, so that lesson and diagram say the same.
+too, so that lesson and diagram say the same. The line that shows each in a lesson is printed: an
+image in Markdown's own form would have no width, and be shown twice as large as it is meant to be.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
+import pngs
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Patch
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "notebooks" / "images"
@@ -126,23 +129,24 @@ def timelines() -> Figure:
         own.sort(key=lambda who: who == "model")  # generator, workers, model
     fig, grid = plt.subplots(
         len(schedules), figsize=(8, 5), height_ratios=[len(own) for own in roles.values()],
-        sharex=True, layout="constrained",
+        sharex=True, layout="constrained", dpi=80,
     )  # fmt: skip
     for axes, (name, tasks) in zip(grid, schedules.items(), strict=True):
         for task in tasks:
             place, length = roles[name].index(task.who), task.stop - task.start
             colour = COLOURS[task.step]
-            # A plan is too short for a white edge, which would hide some of them.
-            edge = colour if task.step == "plan" else "white"
-            axes.barh(place, length, 0.8, task.start, color=colour, edgecolor=edge)
-            if task.step != "plan":
-                middle = task.start + length / 2
-                axes.text(middle, place, str(task.batch), ha="center", va="center")
+            if task.step == "plan":  # so short that it is a line, before what it is a plan of
+                axes.vlines(task.start, place - 0.4, place + 0.4, color=colour, lw=2, zorder=3)
+                continue
+            axes.barh(place, length, 0.8, task.start, color=colour, edgecolor="white")
+            middle = task.start + length / 2
+            axes.text(middle, place, str(task.batch), ha="center", va="center")
         axes.set_yticks(range(len(roles[name])), roles[name])
         axes.invert_yaxis()
         axes.spines[["top", "right"]].set_visible(False)
         length = max(task.stop for task in tasks)
         axes.set_title(f"{name}: {length:.0f} ms", loc="left", fontsize=10)
+    grid[-1].set_xlim(left=-1)
     grid[-1].set_xlabel("milliseconds; numbers are batches")
     handles = [Patch(color=colour, label=step) for step, colour in COLOURS.items()]
     fig.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
@@ -172,7 +176,7 @@ def chart(boxes: dict[str, Box], arrows: list[tuple[str, str]]) -> Figure:
     """
     width = max(box.x + box.width for box in boxes.values()) + 0.1
     top, bottom = (pick(box.y for box in boxes.values()) for pick in (max, min))
-    fig = plt.figure(figsize=(width + 0.1, top - bottom + 2 * HALF + 0.2))
+    fig = plt.figure(figsize=(width + 0.1, top - bottom + 2 * HALF + 0.2), dpi=110)
     axes = fig.add_axes((0, 0, 1, 1))
     axes.set(xlim=(-0.1, width), ylim=(bottom - HALF - 0.1, top + HALF + 0.1))
     axes.axis("off")
@@ -337,13 +341,19 @@ def write(folder: Path = FOLDER) -> list[Path]:
     paths = []
     for name, plot in DIAGRAMS.items():
         paths.append(folder / name)
-        plot().savefig(
-            paths[-1], dpi=80 if name == "timelines.png" else 110, metadata={"Software": None}
-        )
+        pngs.save(plot(), paths[-1])
         plt.close("all")
     return paths
 
 
+def tag(name: str) -> str:
+    """Return the line that shows a diagram in a lesson, at half as many pixels as it has."""
+    with Image.open(FOLDER / name) as image:
+        width = image.width // pngs.SHARPNESS
+    return f'<img src="images/{name}" width="{width}" alt="{ALTERNATIVES[name]}">'
+
+
 if __name__ == "__main__":
     plt.switch_backend("Agg")
-    print(*write(), sep="\n")
+    write()
+    print(*map(tag, DIAGRAMS), sep="\n")

@@ -17,6 +17,7 @@ line is passed on. Set ``TF_CPP_MIN_LOG_LEVEL=0`` to see everything.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import importlib.abc
 import importlib.util
@@ -180,7 +181,8 @@ def describe_figures(shell: Any) -> None:
     Under IPython a displayed figure comes as an image and as a text. The text is ordinarily
     ``<Figure size 640x480 with 1 Axes>``; now it is what `fingerprint` in tests/figures.py says.
     The image's metadata get what `alternative` there says, ``{"alt": …}``: static pages take it for
-    the alternative text, and so does JupyterLab with the extension in tools/labextensions.
+    the alternative text, and so does JupyterLab with the extension in tools/labextensions. The
+    image itself gets as few bytes as tools/pngs.py can make of it.
 
     Parameters
     ----------
@@ -202,13 +204,15 @@ def describe_figures(shell: Any) -> None:
             )
 
     class Alternatives(PNGFormatter):  # type: ignore[misc]
-        """Adds an alternative text to a figure's image; shows all else as ever."""
+        """Adds an alternative text to a figure's image, made small; shows all else as ever."""
 
         def __call__(self, obj: Any) -> Any:
             shown = super().__call__(obj)
             if not is_figure(obj) or not shown:
                 return shown
             image, metadata = shown if isinstance(shown, tuple) else (shown, {})
+            small = _load("tools/pngs.py").small(base64.b64decode(image))
+            image = base64.b64encode(small).decode("ascii")
             return image, {"alt": _load("tests/figures.py").alternative(obj)} | (metadata or {})
 
     # Not entries in the formatters' tables: matplotlib's inline backend, whenever it is set up,
@@ -228,8 +232,10 @@ def show_what_is_stored(shell: Any) -> None:
     kernel = getattr(shell, "kernel", None)
     if kernel is not None:
         kernel.language_info = LANGUAGE
+    backend = shell.config.InlineBackend
     kwargs = {"bbox_inches": "tight", "metadata": {"Software": None}}
-    shell.config.InlineBackend.setdefault("print_figure_kwargs", kwargs)
+    backend.setdefault("print_figure_kwargs", kwargs)
+    backend.setdefault("figure_formats", {"retina"})  # twice the pixels, shown at the same size
     shell.set_custom_exc((Exception,), _show_error)
 
 

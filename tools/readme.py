@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import lesson_kernels
+import pngs
 
 ROOT = Path(__file__).resolve().parents[1]
 FIGURE = ROOT / "batch.png"
@@ -45,7 +46,7 @@ def plot(names: dict[str, Any], path: Path) -> None:
     from helpers import plots
 
     plots.show_batch(next(iter(names["checked"])), title=TITLE)
-    plt.savefig(path, metadata={"Software": None})
+    pngs.save(plt.gcf(), path)
     plt.close("all")
 
 

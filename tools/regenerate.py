@@ -225,27 +225,27 @@ def keep_outputs(new: list[Any], old: list[Any], percent: float | None) -> int:
         return 0
     kept = 0
     for place, (ours, theirs) in enumerate(zip(new, old, strict=True)):
-        one, other = (
-            without_notes(output.get("data", {}).get("image/png", "")) for output in (ours, theirs)
-        )
-        if not same_image(one, other, percent):
+        if not same_image(ours, theirs, percent):
             continue
         same = copy.deepcopy(theirs if percent is not None else ours)
-        if one:
-            same.data["image/png"] = other
         same |= {key: ours[key] for key in ("execution_count", "metadata") if key in ours}
+        if "image/png" in theirs.get("data", {}):
+            same.data["image/png"] = without_notes(theirs.data["image/png"])
+            said = ours.metadata.get("image/png", {}) | checks.size_of(theirs)
+            same.metadata = ours.metadata | ({"image/png": said} if said else {})
         kept += same != ours
         new[place] = same
     return kept
 
 
-def same_image(one: str, other: str, percent: float | None = None) -> bool:
-    """Tell whether two images, in base 64, differ no more than a test allows; none are the same."""
-    if one == other or not (one and other):
-        return one == other
+def same_image(one: Any, other: Any, percent: float | None = None) -> bool:
+    """Tell whether two outputs' images differ no more than a test allows; none are the same."""
+    pair = [output for output in (one, other) if "image/png" in output.get("data", {})]
+    if len(pair) < 2:
+        return not pair
     compare = checks.image_problem if percent is None else checks.loose_problem
-    pair = [checks.pixels(base64.b64decode(image)) for image in (one, other)]
-    return not compare(*pair)[0]
+    same_sharpness = checks.sharpness(one) == checks.sharpness(other)
+    return same_sharpness and not compare(*map(checks.displayed, pair))[0]
 
 
 # --- one lesson, all lessons ----------------------------------------------------------------------
