@@ -347,11 +347,11 @@ def test_no_page_scrolls_sideways_on_a_phone(page: Page, parsed: dict[str, Parse
 def test_light_and_dark_can_be_switched(page: Page) -> None:
     page.goto("/index.html")
     seen = {}
-    for _ in range(3):
-        page.locator("button.theme-switch-button:visible").first.click()
-        mode = page.evaluate("document.documentElement.dataset.theme")
+    for mode in ("dark", "light"):
+        page.locator("button.theme-switch-button:visible").click()
+        page.locator(f"button.theme-change-button[data-mode={mode}]:visible").click()
+        assert page.evaluate("document.documentElement.dataset.theme") == mode
         seen[mode] = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert set(seen) == {"light", "dark"}
     assert seen["light"] != seen["dark"]
 
 
@@ -377,20 +377,26 @@ def axe(site: Path) -> str:
     return (Path(folder) / "axe.min.js").read_text(encoding="utf-8")
 
 
+# It would ask for style sheets again, and describe at length what is right.
+AXE = {"preload": False, "resultTypes": ["violations"]}
+
+
 @pytest.mark.browser
-@pytest.mark.parametrize("mode", ["light", "dark"])
 @pytest.mark.parametrize("name", KINDS)
-def test_nothing_bars_a_reader(page: Page, axe: str, name: str, mode: str) -> None:
-    page.emulate_media(color_scheme=mode, reduced_motion="reduce")
-    page.goto(f"/{name}")
-    assert page.evaluate("document.documentElement.dataset.theme") == mode
-    page.evaluate(axe)
-    result = page.evaluate("axe.run()")
-    assert len(result["passes"]) > 10
-    faults = [
-        f"{fault['id']}: {node['html']}: {node['failureSummary']}"
-        for fault in result["violations"]
-        if fault["impact"] in ("serious", "critical")
-        for node in fault["nodes"]
-    ]
+def test_nothing_bars_a_reader(page: Page, axe: str, name: str) -> None:
+    """In the light all that axe-core knows; in the dark what differs there, colours."""
+    faults = []
+    for mode, rules in (("light", {}), ("dark", {"runOnly": ["color-contrast"]})):
+        page.emulate_media(color_scheme=mode, reduced_motion="reduce")
+        page.goto(f"/{name}")
+        assert page.evaluate("document.documentElement.dataset.theme") == mode
+        page.evaluate(axe)
+        result = page.evaluate("options => axe.run(options)", {**AXE, **rules})
+        assert result["passes"]
+        faults += [
+            f"{mode}: {fault['id']}: {node['html']}: {node['failureSummary']}"
+            for fault in result["violations"]
+            if fault["impact"] in ("serious", "critical")
+            for node in fault["nodes"]
+        ]
     assert faults == []
