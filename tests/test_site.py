@@ -30,15 +30,16 @@ PYTHON = ROOT / ".venv-site" / ("Scripts/python.exe" if os.name == "nt" else "bi
 NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 MESSAGE = "Your input ran out of data"
 
-# Pages of each kind, on which barriers to readers are looked for.
-KINDS = (
-    "index.html",
-    "notebooks/00_meet_the_data.html",
-    "notebooks/errors.html",
-    "QUESTIONS.html",
-    "reference/datasets.html",
-    "search.html?q=generator",
-)
+# Pages of each kind, on which barriers to readers are looked for, and what is left out there: code
+# is of the same colours on all pages, and the longest has 8,000 pieces of it.
+KINDS = {
+    "index.html": [],
+    "notebooks/00_meet_the_data.html": [],
+    "notebooks/errors.html": [".highlight pre"],
+    "QUESTIONS.html": [],
+    "reference/datasets.html": [],
+    "search.html?q=generator": [],
+}
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1366, "height": 768}
 # What reaches a reader as a part of the page, wherever it comes from.
@@ -309,14 +310,16 @@ def browser(site: Path) -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, address: str) -> Iterator[Page]:
-    """Open a page that may ask only the site, and must be answered."""
+    """Open a page that must ask for nothing but the site, get it, and raise nothing."""
     context = browser.new_context(viewport=DESK, base_url=address)
-    opened, wrong = context.new_page(), []
-    opened.on("requestfailed", lambda request: wrong.append(request.url))
+    opened, asked, wrong = context.new_page(), [], []
+    opened.on("request", lambda request: asked.append(request.url))
     opened.on("response", lambda got: wrong.append(got.url) if got.status >= 400 else None)
     opened.on("pageerror", lambda error: wrong.append(str(error)))
     yield opened
     context.close()
+    wrong += [url for url in asked if not url.startswith((f"{address}/", "data:"))]
+    assert asked
     assert wrong == []
 
 
@@ -391,7 +394,8 @@ def test_nothing_bars_a_reader(page: Page, axe: str, name: str) -> None:
         page.goto(f"/{name}")
         assert page.evaluate("document.documentElement.dataset.theme") == mode
         page.evaluate(axe)
-        result = page.evaluate("options => axe.run(options)", {**AXE, **rules})
+        place = {"include": ["html"], "exclude": KINDS[name]}
+        result = page.evaluate("given => axe.run(...given)", [place, {**AXE, **rules}])
         assert result["passes"]
         faults += [
             f"{mode}: {fault['id']}: {node['html']}: {node['failureSummary']}"
