@@ -226,13 +226,17 @@ def test_nothing_is_loaded_from_elsewhere(site: Path, parsed: dict[str, Parsed])
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
-def test_each_figure_has_its_alternative_text(parsed: dict[str, Parsed], name: str) -> None:
+def test_each_figure_has_its_alternative_text_and_size(
+    parsed: dict[str, Parsed], name: str
+) -> None:
     outputs = [output for cell in cells_of(name, "code") for output in cell["outputs"]]
-    said = [
-        checks.alternative_of(output) for output in outputs if "image/png" in output.get("data", {})
-    ]
-    alternatives = [image.get("alt") for image in parsed[f"notebooks/{name}.html"].images]
-    assert [text for text in alternatives if text in said] == said
+    figures = [output for output in outputs if "image/png" in output.get("data", {})]
+    said = [checks.alternative_of(figure) for figure in figures]
+    widths = [figure["metadata"]["image/png"].get("width") for figure in figures]
+    shown = [image for image in parsed[f"notebooks/{name}.html"].images if image.get("alt") in said]
+    assert [image["alt"] for image in shown] == said
+    sizes = [image.get("style") for image in shown]
+    assert sizes == [f"width: {width}px;" if width else None for width in widths]
 
 
 def test_no_image_says_nothing(parsed: dict[str, Parsed]) -> None:

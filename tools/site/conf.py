@@ -44,7 +44,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = project
 html_static_path = ["static"]
 html_css_files = ["site.css"]
-html_copy_source = html_show_sourcelink = False
+html_copy_source = html_show_sourcelink = html_scaled_image_link = False
 html_sidebars = {"**": ["contents.html"]}
 html_theme_options = {
     "article_header_end": ["open-in"],
