@@ -97,7 +97,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pytest.fail(why)
         pytest.skip(why)
     place = tmp_path_factory.mktemp("site")
-    environ = {key: value for key, value in os.environ.items() if key != "SITE_REPOSITORY"}
+    public = ("SITE_REPOSITORY", "GITHUB_REPOSITORY")
+    environ = {key: value for key, value in os.environ.items() if key not in public}
     command = [str(PYTHON), str(ROOT / "tools" / "site" / "build.py"), str(place)]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

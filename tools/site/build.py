@@ -1,8 +1,8 @@
 """Build the site into ``site/``: static pages of all lessons and of what they link to.
 
 No cell is run and nothing is fetched. Where the environment variable SITE_REPOSITORY names the
-project's public repository ("owner/name" on GitHub), pages of lessons get buttons that open them in
-Colab and in Binder.
+project's public repository ("owner/name" on GitHub, whose own workflows need not be told), pages of
+lessons get buttons that open them in Colab and in Binder.
 """
 
 from __future__ import annotations

@@ -94,7 +94,9 @@ def link_the_lesson(app: Sphinx, what: str, name: str, part: Any, opts: Any, lin
 
 def offer(app: Sphinx, pagename: str, template: str, context: dict[str, Any], tree: Any) -> None:
     """Tell a page's template where else it can be opened."""
-    context["open_in"] = pages.open_in(pagename, os.environ.get("SITE_REPOSITORY", ""))
+    known = os.environ.get("GITHUB_REPOSITORY", "")  # where a workflow of GitHub's builds the site
+    repository = os.environ.get("SITE_REPOSITORY", known)
+    context["open_in"] = pages.open_in(pagename, repository)
 
 
 def setup(app: Sphinx) -> None:
