@@ -8,6 +8,7 @@ WORKERS ?= 2
 SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 BIN := .venv/$(SCRIPTS)
 BENCH_BIN := .venv-bench/$(SCRIPTS)
+SITE_BIN := .venv-site/$(SCRIPTS)
 
 # A Python that the lessons run on and that can make environments; PYTHON=… wins.
 PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python $(BIN)/python)
@@ -16,7 +17,7 @@ FOUND := $(shell for python in $(PYTHONS); do \
     "$$python" -c '$(FITS)' >/dev/null 2>&1 && { echo "$$python"; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test test-browser test-matrix notebooks lint data bench lock clean
+.PHONY: help setup lab test test-browser test-matrix notebooks site lint data bench lock clean
 
 help:  ## list the verbs
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -51,17 +52,23 @@ lint: setup  ## style, types and spelling of code and lessons
 data: setup  ## rebuild data_samples from its sources
 	@$(BIN)/python data_samples/build.py $(ARGS)
 
+site:  ## build the lessons as pages to read, in site/
+	@$(SETUP) $(if $(FOUND),--environment site)
+	@$(SITE_BIN)/python tools/site/build.py $(ARGS)
+
 bench:  ## compare ways of feeding images, in an environment of its own (ARGS=--help)
 	@$(SETUP) $(if $(FOUND),--environment bench)
 	@$(BENCH_BIN)/python -m benchmark.run $(ARGS)
 
-# The benchmark's own packages fit the lessons': one environment holds both.
+# The benchmark's own packages fit the lessons': one environment holds both. The site's need not,
+# but what both have is of one version, so that one download serves both.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
     --generate-hashes --custom-compile-command 'make lock'
 
 lock: setup  ## compile each requirements.in to a requirements.txt (ARGS=--upgrade for newer versions)
 	@$(COMPILE) --output-file requirements.txt $(ARGS) requirements.in
 	@$(COMPILE) --output-file benchmark/requirements.txt $(ARGS) -c requirements.txt benchmark/requirements.in
+	@$(COMPILE) --output-file tools/site/requirements.txt $(ARGS) -c requirements.txt tools/site/requirements.in
 
-clean:  ## remove .venv, .venv-bench and what the tools leave behind
-	rm -rf .venv .venv-bench .pytest_cache .ruff_cache .mypy_cache test_output *.egg-info
+clean:  ## remove the environments and what the tools leave behind
+	rm -rf .venv .venv-bench .venv-site site .pytest_cache .ruff_cache .mypy_cache test_output *.egg-info

@@ -23,7 +23,7 @@ import matplotlib
 import pytest
 
 ROOT = Path(__file__).parent
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tools")]
+sys.path[:0] = [str(ROOT / part) for part in ("tests", "tools", "tools/site")]
 
 import lesson_kernels  # noqa: E402
 import notebook_checks as checks  # noqa: E402

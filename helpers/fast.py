@@ -4,19 +4,19 @@
 other. `FastImageDataGenerator` takes the same options and seeds and gives the same batches. What
 the kernel of `helpers.warp` cannot do is left to Keras, and is as slow as there:
 
-==================================================  =============================================
-what you ask for                                    who computes it
-==================================================  =============================================
-`interpolation_order` 0 or 1                        the kernel
-flips, `rescale`, brightness, channel shift         the kernel, NumPy
-standardisation, a `preprocessing_function`         Keras' own `standardize`, an image at a time
-`interpolation_order` 2 to 5                        Keras
-a `fill_mode` other than the four documented ones   Keras
-`data_format` "channels_first", `dtype` not float32 Keras
-brightness of values below 0 or above 255, or of    Keras
+===================================================  =============================================
+what you ask for                                     who computes it
+===================================================  =============================================
+`interpolation_order` 0 or 1                         the kernel
+flips, `rescale`, brightness, channel shift          the kernel, NumPy
+standardisation, a `preprocessing_function`          Keras' own `standardize`, an image at a time
+`interpolation_order` 2 to 5                         Keras
+a `fill_mode` other than the four documented ones    Keras
+`data_format` "channels_first", `dtype` not float32  Keras
+brightness of values below 0 or above 255, or of     Keras
 images with other than 1 or 3 channels
-a class of one's own with its `apply_transform`     that method
-==================================================  =============================================
+a class of one's own with its `apply_transform`      that method
+===================================================  =============================================
 
 The lesson that builds it: 09 Make it fast.
 """

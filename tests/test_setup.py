@@ -5,6 +5,7 @@ Nothing here installs anything: environments are empty ones, and pip is never ru
 
 import ast
 import importlib.util
+import itertools
 import json
 import logging
 import os
@@ -35,7 +36,7 @@ def load(name: str) -> ModuleType:
     return module
 
 
-BENCH_LOCK = "benchmark/requirements.txt"
+LOCKS = {"bench": "benchmark/requirements.txt", "site": "tools/site/requirements.txt"}
 INPUTS = ("requirements.txt", "pyproject.toml", "tools/setup.py")
 setup = load("setup")
 lab = load("lab")
@@ -45,9 +46,9 @@ lab = load("lab")
 def checkout(tmp_path: Path) -> Path:
     """Make a folder with what the stamp looks at, and an environment that is ready."""
     root = tmp_path / "checkout"
-    for folder in ("tools", "benchmark"):
+    for folder in ("tools/site", "benchmark"):
         (root / folder).mkdir(parents=True)
-    for name in (*INPUTS, BENCH_LOCK):
+    for name in (*INPUTS, *LOCKS.values()):
         (root / name).write_text(f"stands for {name}\n")
     venv.create(root / ".venv", symlinks=os.name != "nt")
     write_stamp(root, setup.stamp_of(root, "lessons", platform.python_version()))
@@ -210,15 +211,21 @@ def test_where_uv_cannot_pip_does(
     assert {"pip", "--require-hashes", "requirements.txt"} <= set(ran[2])
 
 
-def test_the_benchmark_has_an_environment_of_its_own(checkout: Path, ran: list[list[str]]) -> None:
-    assert setup.judge(checkout, "bench") == ("make", "there is no .venv-bench yet")
-    (checkout / ".venv").rename(checkout / ".venv-bench")
-    setup.fill(checkout, "bench")
-    assert setup.judge(checkout, "bench")[0] == "ready"
-    assert ran[1][-5:-1] == ["-r", "requirements.txt", "-r", BENCH_LOCK]
-    assert {command[-1] for command in ran} == {".venv-bench"}
-    (checkout / BENCH_LOCK).write_text("something else\n")
-    assert setup.judge(checkout, "bench") == ("update", f"changed: {BENCH_LOCK}")
+@pytest.mark.parametrize(("name", "locks"), [("bench", [INPUTS[0], LOCKS["bench"]]),
+                                             ("site", [LOCKS["site"]])])  # fmt: skip
+def test_benchmark_and_site_have_environments_of_their_own(
+    checkout: Path, ran: list[list[str]], name: str, locks: list[str]
+) -> None:
+    folder = f".venv-{name}"
+    assert setup.judge(checkout, name) == ("make", f"there is no {folder} yet")
+    (checkout / ".venv").rename(checkout / folder)
+    setup.fill(checkout, name)
+    assert setup.judge(checkout, name)[0] == "ready"
+    command = ran[1]
+    assert [file for flag, file in itertools.pairwise(command) if flag == "-r"] == locks
+    assert {command[-1] for command in ran} == {folder}
+    (checkout / LOCKS[name]).write_text("something else\n")
+    assert setup.judge(checkout, name) == ("update", f"changed: {LOCKS[name]}")
 
 
 def test_uv_is_told_what_pip_knows() -> None:
@@ -323,12 +330,15 @@ def locked(folder: Path) -> dict[str, str]:
     return {block.split("==")[0]: block for block in blocks}
 
 
+FOLDERS = [ROOT, *((ROOT / lock).parent for lock in LOCKS.values())]
+
+
 def named(requirement: str) -> str:
     """Return the package that a requirement names, as the lock spells it."""
     return re.split(r"[^A-Za-z0-9_.-]", requirement)[0].lower().replace("_", "-")
 
 
-@pytest.mark.parametrize("folder", [ROOT, ROOT / "benchmark"], ids=["lessons", "benchmark"])
+@pytest.mark.parametrize("folder", FOLDERS, ids=["lessons", *LOCKS])
 def test_the_lock_holds_every_direct_dependency_and_its_hashes(folder: Path) -> None:
     lines = (folder / "requirements.in").read_text(encoding="utf-8").splitlines()
     direct = [line for line in lines if line and not line.startswith("#")]
@@ -338,11 +348,12 @@ def test_the_lock_holds_every_direct_dependency_and_its_hashes(folder: Path) -> 
     assert [name for name, block in packages.items() if "--hash=sha256:" not in block] == []
 
 
-def test_both_locks_agree() -> None:
-    lessons, bench = locked(ROOT), locked(ROOT / "benchmark")
-    both = [name for name in bench if name in lessons]
+@pytest.mark.parametrize("folder", FOLDERS[1:], ids=LOCKS)
+def test_the_locks_agree(folder: Path) -> None:
+    lessons, other = locked(ROOT), locked(folder)
+    both = [name for name in other if name in lessons]
     assert len(both) > 3
-    versions = [[lock[name].split()[0] for name in both] for lock in (lessons, bench)]
+    versions = [[lock[name].split()[0] for name in both] for lock in (lessons, other)]
     assert versions[0] == versions[1], "run `make lock`"
 
 
@@ -388,6 +399,7 @@ def test_make_alone_lists_every_verb() -> None:
         ("notebooks", "tools/regenerate.py"),
         ("lint", "ruff check"),
         ("data", "data_samples/build.py"),
+        ("site", "tools/site/build.py"),
         ("bench", "-m benchmark.run"),
         ("lock", "pip compile"),
     ],

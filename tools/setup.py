@@ -3,7 +3,8 @@
 `make` runs this before each verb; without make: ``python tools/setup.py``. It needs nothing but
 Python: pip fetches uv, and uv does the rest, from pip's index and by the hashes of
 requirements.txt. Where uv cannot, pip does. (``--environment bench`` makes .venv-bench in the same
-way, with what the benchmark needs as well.)
+way, with what the benchmark needs as well; ``--environment site`` makes .venv-site, which holds
+what the site is built with and nothing else.)
 
 The last thing written is a stamp: which files, which Python and which place the environment was
 made for. While it holds, a run ends at once. Where files changed, what is new is installed on top;
@@ -33,6 +34,7 @@ MACHINES = ("Linux x86_64", "Linux aarch64", "Darwin arm64", "Windows AMD64")  #
 ENVIRONMENTS = {  # name: folder, and the locks of what is installed in it
     "lessons": (".venv", ["requirements.txt"]),
     "bench": (".venv-bench", ["requirements.txt", "benchmark/requirements.txt"]),
+    "site": (".venv-site", ["tools/site/requirements.txt"]),
 }
 SPACE = 4 * 1024**3  # bytes: .venv takes three quarters of it
 STAMP, LOG = "set-up.json", "set-up.log"
