@@ -709,6 +709,14 @@ def test_a_missing_file_is_an_error_now(tmp_path):
         next(iter(read_paths(table["path"], table["row"])))
 
 
+def test_old_arguments_only_warn():
+    for name in ("has_ext", "sort", "drop_duplicates"):
+        with pytest.warns(DeprecationWarning, match=name):
+            ImageDataGenerator().flow_from_dataframe(
+                frame().head(2), x_col="path", y_col="class", **{name: True}
+            )
+
+
 # Class modes
 
 
