@@ -193,6 +193,11 @@ def cannot_carry(datagen: Any) -> dict[str, str]:
     dict of str to str
         The option or method → what to do in place of it. Empty where all can be carried over.
 
+    Raises
+    ------
+    TypeError
+        If `datagen` is no `ImageDataGenerator`.
+
     Examples
     --------
     >>> datagen = ImageDataGenerator(rotation_range=90, shear_range=10, interpolation_order=3)
