@@ -1,13 +1,13 @@
 """`ImageDataGenerator`'s transforms without it: one composed affine per image, in the graph.
 
 Keras marks the class deprecated. What replaces its geometry is not a chain of layers, each of which
-resamples, but one affine transform per image: `affine` applies it with operations of `keras.ops`,
-in ``Dataset.map`` or in a model. Its parameters come from a table (`helpers.transforms.sample`), so
-nothing random happens in the graph. `Replacement` does what a given `ImageDataGenerator` does, and
-names each option that it cannot carry over.
+resamples, but one affine transform per image: `affine` applies it with operations of `keras.ops`.
+Its parameters come from a table (`helpers.transforms.sample`), so nothing random happens in the
+graph. `Replacement` does what a given `ImageDataGenerator` does, and names each option that it
+cannot carry over.
 
-On the TensorFlow backend all of it runs in ``Dataset.map``; on another one `affine` and
-`Replacement` take batches of that backend.
+On the TensorFlow backend all of it runs in ``Dataset.map``. On any backend `affine` and
+`Replacement` take batches of that backend, or stand in the ``call`` of a layer.
 
 The lesson that builds it: 10 Leaving ImageDataGenerator.
 """
@@ -424,7 +424,7 @@ def _coloured(images: Any, lines: Any) -> Any:
     """Shift the channels and change the brightness where the line says so, as the class does."""
     shift, brightness = (lines[:, i][:, None, None, None] for i in (8, 9))
     low, high = (f(images, axis=(1, 2, 3), keepdims=True) for f in (ops.amin, ops.amax))
-    shifted = ops.clip(images + shift, low, high)
+    shifted = ops.minimum(ops.maximum(images + shift, low), high)
     images = ops.where(ops.isnan(shift), images, shifted)
     levels = ops.floor(ops.clip(images, 0, 255) + _ROUNDING)
     brightened = ops.floor(ops.clip(brightness * levels, 0, 255))

@@ -489,6 +489,30 @@ def test_images_and_masks_stay_in_step_at_different_sizes():
     assert part_of_pixels(moved["imagery"], expected["imagery"], by=0.5 / 255) < 0.01
 
 
+def test_it_stands_in_a_layer():
+    replacement = leaving.Replacement(
+        ImageDataGenerator(**EVERY, fill_mode="constant"), seed=1, masks=["cover"], mask_fill=8
+    )
+
+    class Moved(layers.Layer):
+        def call(self, images, lines):
+            return replacement(images, lines)
+
+    images = {
+        name: tiles.read_images(name, "test")[::20].astype(dtype)
+        for name, dtype in (("imagery", "float32"), ("cover", "uint8"))
+    }
+    inputs = {
+        name: keras.Input(batch.shape[1:], dtype=batch.dtype.name) for name, batch in images.items()
+    }
+    lines = keras.Input((10,))
+    model = keras.Model([*inputs.values(), lines], Moved()(inputs, lines))
+    table = replacement.table(6, (64, 64), epoch=0).astype("float32")
+    found = model([*images.values(), table])
+    for name, expected in replacement(images, table).items():
+        assert furthest(expected, found[name]) == 0
+
+
 def test_layers_lose_step_where_a_mask_has_another_size():
     images = (np.random.default_rng(0).random((40, 64, 64, 1)) > 0.5).astype("float32")
     images = images[:, ::16, ::16].repeat(16, 1).repeat(16, 2)
