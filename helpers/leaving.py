@@ -30,9 +30,6 @@ __all__ = ["Replacement", "affine", "cannot_carry"]
 
 ImageDataGenerator = tf.keras.preprocessing.image.ImageDataGenerator
 
-# Coordinates in float32 make 126.9999 of 127; the class cuts to whole levels, so that would be 126.
-_ROUNDING = 1e-3
-
 
 def affine(
     images: Any,
@@ -426,7 +423,7 @@ def _coloured(images: Any, lines: Any) -> Any:
     low, high = (f(images, axis=(1, 2, 3), keepdims=True) for f in (ops.amin, ops.amax))
     shifted = ops.minimum(ops.maximum(images + shift, low), high)
     images = ops.where(ops.isnan(shift), images, shifted)
-    levels = ops.floor(ops.clip(images, 0, 255) + _ROUNDING)
+    levels = ops.floor(ops.clip(images, 0, 255))
     brightened = ops.floor(ops.clip(brightness * levels, 0, 255))
     return ops.where(ops.isnan(brightness), images, brightened)
 
