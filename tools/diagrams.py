@@ -65,6 +65,13 @@ ALTERNATIVES = {
         "Fit: every other epoch is empty, loss 0.00; validation differs, accuracy 0.10; "
         "predictions are shuffled, 0.14 are the label."
     ),
+    "leaving.png": (
+        "From one box on the left, a pipeline with ImageDataGenerator, arrows lead to three "
+        "conditions, and from each to what to do. One image per sample, fast enough: stay, and pin "
+        "TensorFlow. Several inputs, masks, or too slow: wrap it, by rows and one table of "
+        "transforms. Another backend, no Python in the data, or the class is gone: leave, with one "
+        "affine in the graph from the same table."
+    ),
     "chain.png": (
         "Five boxes from left to right, joined by arrows: generator, signature, dataset, model, "
         "fit."
@@ -313,6 +320,24 @@ def silent_failures() -> Figure:
     return chart(boxes, list(itertools.pairwise(links)))
 
 
+def leaving() -> Figure:
+    """Plot when to stay with `ImageDataGenerator`, to wrap it, and to leave it."""
+    boxes = {
+        "pipeline": Box(0, 0.85, 1.8, "a pipeline with\nImageDataGenerator"),
+        "enough": Box(2.6, 1.7, 2.5, "one image per sample,\nfast enough", "inputs"),
+        "several": Box(2.6, 0.85, 2.5, "several inputs, masks,\nor too slow", "inputs"),
+        "graph": Box(
+            2.6, 0, 2.5, "another backend, no Python in\nthe data, or the class is gone", "inputs"
+        ),
+        "stay": Box(5.9, 1.7, 2.5, "stay:\npin TensorFlow", "built"),
+        "wrap": Box(5.9, 0.85, 2.5, "wrap: by rows, and\none table of transforms", "built"),
+        "leave": Box(5.9, 0, 2.5, "leave: one affine in the graph,\nfrom the same table", "built"),
+    }
+    arrows = [("pipeline", name) for name in ("enough", "several", "graph")]
+    arrows += [("enough", "stay"), ("several", "wrap"), ("graph", "leave")]
+    return chart(boxes, arrows)
+
+
 def chain() -> Figure:
     """Plot the links from a generator to training."""
     links = ["generator", "signature", "dataset", "model", "fit"]
@@ -331,6 +356,7 @@ DIAGRAMS = {
     "your_own_data.png": your_own_data,
     "train_evaluate_predict.png": train_evaluate_predict,
     "silent_failures.png": silent_failures,
+    "leaving.png": leaving,
     "chain.png": chain,
 }
 
