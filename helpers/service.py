@@ -221,7 +221,7 @@ class Cluster(Processes):
     ...     rows = tf.data.Dataset.range(5).apply(
     ...         tf.data.experimental.service.distribute("distributed_epoch", cluster.address)
     ...     )
-    ...     sorted(rows.as_numpy_iterator())
+    ...     sorted(int(row) for row in rows)
     [0, 1, 2, 3, 4]
     """
 
@@ -263,7 +263,17 @@ class Cluster(Processes):
         ----------
         worker : int
             Its number, from 0; the next one for a worker more.
+
+        Raises
+        ------
+        ValueError
+            If it runs, or if there are fewer workers than that number.
         """
+        if f"worker {worker}" in self._running or not 0 <= worker <= len(self._ports):
+            raise ValueError(
+                f"worker: expected one that was killed, or {len(self._ports)} for one more, "
+                f"found {worker}"
+            )
         if worker == len(self._ports):
             self._ports.append(_free_port())
         self.result(self._start_worker(worker))
