@@ -32,7 +32,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-__all__ = ["Cluster", "Processes", "Reader"]
+__all__ = ["Cluster", "Processes", "Reader", "free_ports"]
 
 # The only one that TensorFlow is built with: no password, and a server listens on every interface.
 PROTOCOL = "grpc"
@@ -236,10 +236,9 @@ class Cluster(Processes):
         if workers < 1:
             raise ValueError(f"workers: expected 1 or more, found {workers}")
         super().__init__(log=log)
-        self._port = _free_port()
+        self._port, *self._ports = free_ports(1 + workers)
         self.address = f"{PROTOCOL}://localhost:{self._port}"
         self._running: dict[str, int] = {}
-        self._ports = [_free_port() for _ in range(workers)]
         try:
             self.start_dispatcher(journal=journal, fixed=fixed)
             numbers = [self._start_worker(worker) for worker in range(workers)]
@@ -275,7 +274,7 @@ class Cluster(Processes):
                 f"found {worker}"
             )
         if worker == len(self._ports):
-            self._ports.append(_free_port())
+            self._ports += free_ports(1)
         self.result(self._start_worker(worker))
 
     def kill_dispatcher(self) -> None:
@@ -339,11 +338,29 @@ class Reader:
             self._error = error
 
 
-def _free_port() -> int:
-    """Return a port that the system has free."""
-    with socket.socket() as one:
-        one.bind(("localhost", 0))
-        return int(one.getsockname()[1])
+def free_ports(count: int) -> list[int]:
+    """Return ports of this machine that the system has free now.
+
+    Parameters
+    ----------
+    count : int
+        How many.
+
+    Returns
+    -------
+    list of int
+        All different.
+
+    Examples
+    --------
+    >>> len(set(free_ports(3)))
+    3
+    """
+    with contextlib.ExitStack() as opened:
+        sockets = [opened.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("localhost", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
 
 
 def _end(first: subprocess.Popen[bytes]) -> None:
