@@ -83,7 +83,7 @@ def run(script):
 def test_no_process_is_left(body):
     first, second, *ids = run(f"{BEGIN}    {body}\n")
     assert (first, second, len(ids)) == ("2.0", "2.0", 3)
-    assert left(map(int, ids)) == 0
+    assert left(list(map(int, ids))) == 0
 
 
 def test_no_server_is_left_when_a_notebooks_process_is_killed():

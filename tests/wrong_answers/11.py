@@ -13,7 +13,7 @@ WRONG = {
             "    away = dataset.batch(batch_size)\n"
             "    away = away.apply(servers.distribute('parallel_epochs', address))\n"
             "    return away.apply(tf.data.experimental.assert_cardinality(4))",
-            "expected 4 elements",
+            "expected to contain 4 elements",
         ),
     ],
 }
