@@ -72,6 +72,12 @@ ALTERNATIVES = {
         "transforms. Another backend, no Python in the data, or the class is gone: leave, with one "
         "affine in the graph from the same table."
     ),
+    "beyond_one_machine.png": (
+        "Two boxes on the left: a dispatcher, which knows what is next, and the files or shards. "
+        "Arrows lead from both to worker 0 and to worker 1, each a process that reads, decodes and "
+        "batches. From both workers arrows lead to the trainer on the right, which holds the "
+        "dataset after distribute and the model."
+    ),
     "chain.png": (
         "Five boxes from left to right, joined by arrows: generator, signature, dataset, model, "
         "fit."
@@ -338,6 +344,20 @@ def leaving() -> Figure:
     return chart(boxes, arrows)
 
 
+def beyond_one_machine() -> Figure:
+    """Plot who does what in the tf.data service."""
+    boxes = {
+        "dispatcher": Box(0, 0.85, 1.8, "dispatcher:\nwhat is next"),
+        "files": Box(0, 0, 1.8, "files, shards"),
+        "worker 0": Box(2.6, 0.85, 2.1, "worker 0:\nreads, decodes, batches", "inputs"),
+        "worker 1": Box(2.6, 0, 2.1, "worker 1:\nreads, decodes, batches", "inputs"),
+        "trainer": Box(5.5, 0.425, 1.9, "trainer:\ndataset, model", "built"),
+    }
+    workers = ["worker 0", "worker 1"]
+    arrows = [(name, worker) for name in ("dispatcher", "files") for worker in workers]
+    return chart(boxes, [*arrows, *((worker, "trainer") for worker in workers)])
+
+
 def chain() -> Figure:
     """Plot the links from a generator to training."""
     links = ["generator", "signature", "dataset", "model", "fit"]
@@ -357,6 +377,7 @@ DIAGRAMS = {
     "train_evaluate_predict.png": train_evaluate_predict,
     "silent_failures.png": silent_failures,
     "leaving.png": leaving,
+    "beyond_one_machine.png": beyond_one_machine,
     "chain.png": chain,
 }
 
