@@ -49,7 +49,9 @@ def assert_equal(dataset, other):
 
 
 def plain(part):
-    """Return the nest with tuples in place of named ones."""
+    """Return a signature with tuples in place of named ones, and tensors for those not ragged."""
+    if isinstance(part, tf.RaggedTensorSpec) and part.ragged_rank == 0:
+        return tf.TensorSpec(part.shape, part.dtype)
     if isinstance(part, dict):
         return {key: plain(value) for key, value in part.items()}
     return tuple(map(plain, part)) if isinstance(part, tuple) else part
