@@ -33,7 +33,7 @@ Manifest = dict[str, Any]
 
 
 class ShardError(ValueError):
-    """A file is not what it should be; the message begins with its path."""
+    """A file or a leaf is not what it should be; the message begins with its name."""
 
 
 def write(
@@ -77,9 +77,13 @@ def write(
     ------
     ShardError
         If the folder holds a whole dataset or other shards, or its interrupted one is of another
-        source; if the elements have a structure that cannot be written, or never end.
+        source; if the elements have a structure that cannot be written.
+    ValueError
+        If the source never ends, `per_shard` is below 1, or `resume` returns other elements.
     OSError
         If a file cannot be written; before the first element is made if the folder cannot be.
+    tf.errors.OpError
+        If the disk is full, or the source raises an error.
 
     Examples
     --------
@@ -89,7 +93,7 @@ def write(
     >>> [(shard["file"], shard["count"]) for shard in manifest["shards"]]
     [('shard-00000.tfrecord', 2), ('shard-00001.tfrecord', 2), ('shard-00002.tfrecord', 1)]
     """
-    folder = Path(folder)
+    folder = Path(folder).resolve()
     if not isinstance(source, tf.data.Dataset):
         length = None if hasattr(source, "__len__") else tf.data.UNKNOWN_CARDINALITY
         source = from_batches(source, length=length)
@@ -120,9 +124,9 @@ def write(
             shards.append(shard)
             manifest["count"] += shard["count"]
             _store(folder / INTERRUPTED, manifest)
-    _replace(folder / INTERRUPTED, folder / MANIFEST)
     for left in folder.glob("*.partial"):  # by a write that was killed
         left.unlink(missing_ok=True)
+    _replace(folder / INTERRUPTED, folder / MANIFEST)
     return manifest
 
 
@@ -150,12 +154,12 @@ def read(
         Shards that are read at the same time, an element of each in turn. 1 keeps the order in
         which the elements were written; others give another one, the same in every run.
     check : bool
-        Compare the SHA-256 of each shard, which reads it to its end. Without it the size alone is
-        compared, and what TensorFlow's checksums then do not find is a shard of the same size
-        whose records are whole, and others.
+        Compare the SHA-256 of each shard, which reads it to its end. Without it sizes alone are
+        compared. TensorFlow's checksums then find a flipped byte as its record is read, and do not
+        name the file; nothing finds another shard of the same size.
     assert_length : bool
-        Have the dataset know its length, and fail if another number of elements comes. Not for a
-        dataset that a service splits among its workers, where each has a part.
+        Have the dataset know its length, and fail if another number of elements comes. Switch it
+        off where the tf.data service splits the dataset: each worker has a part of it.
 
     Returns
     -------
@@ -190,7 +194,9 @@ def read(
         )
     if side_by_side < 1:
         raise ValueError(f"side_by_side: expected 1 or more, found {side_by_side}")
-    strange = {path.name for path in folder.glob("shard-*")} - {one["file"] for one in shards}
+    strange = {path.name for path in folder.glob("shard-*.tfrecord")} - {
+        one["file"] for one in shards
+    }
     if strange:
         raise ShardError(
             f"{_name(folder / min(strange))}: expected the shards that {MANIFEST} names, found "
@@ -278,7 +284,7 @@ def _signature(described: Any) -> Any:
 
 
 def _begun(folder: Path, spec: Any, per_shard: int) -> Manifest:
-    """Return the manifest of the shards that are whole, of none in a new folder, and store it."""
+    """Store and return a manifest of the shards that are whole; in a new folder, of none."""
     manifest: Manifest = {
         "version": _VERSION,
         "structure": _described(spec),

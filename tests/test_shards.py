@@ -234,6 +234,22 @@ def test_another_structure_midway_ends_the_write_and_nothing_reads_as_whole(tmp_
         read(tmp_path)
 
 
+def test_workers_that_split_the_dataset_read_each_row_once(tmp_path):
+    write(tf.data.Dataset.range(20), tmp_path, per_shard=3)
+    service = tf.data.experimental.service
+    dispatcher = service.DispatchServer()
+    address = dispatcher.target.partition("://")[2]
+    workers = [
+        service.WorkerServer(service.WorkerConfig(dispatcher_address=address)) for _ in range(2)
+    ]
+    split = service.distribute(service.ShardingPolicy.DYNAMIC, dispatcher.target)
+    rows = [int(row) for row in read(tmp_path, assert_length=False).apply(split)]
+    assert sorted(rows) == list(range(20))
+    with pytest.raises(tf.errors.FailedPreconditionError):
+        list(read(tmp_path).apply(split))  # no worker has all
+    del workers
+
+
 # --- damage ---------------------------------------------------------------------------------------
 
 
@@ -295,6 +311,14 @@ def test_every_byte_of_a_shard_counts_without_the_check_too(good, tmp_path):
         path.write_bytes(flipped)
         message = outcome(folder, good[1], check=False, shard=(2, 3))
         assert "corrupted record" in message, place
+
+
+def test_a_cut_between_records_is_noticed_without_the_check_too(good, tmp_path):
+    folder = shutil.copytree(good[0], tmp_path / "copy")
+    path = folder / "shard-00000.tfrecord"
+    path.write_bytes(path.read_bytes()[:162])  # two of three records
+    assert sum(1 for _ in tf.data.TFRecordDataset(str(path))) == 2
+    assert "expected 243 bytes, found 162" in outcome(folder, good[1], check=False)
 
 
 @pytest.mark.parametrize(
