@@ -13,6 +13,7 @@ module       role
 `fast`       a drop-in `ImageDataGenerator` on top of that kernel
 `parallel`   a plan says what to make, parallel workers make it, in order
 `datasets`   a generator of batches made into a `tf.data.Dataset`
+`shards`     any dataset in files that other processes read: whole, or refused
 `service`    the tf.data service's processes, started, killed and gone at the end
 `contract`   does this dataset conform to this model? all mismatches at once
 `models`     the small Keras models that the lessons train
