@@ -16,7 +16,7 @@ FOUND := $(shell for python in $(PYTHONS); do \
     "$$python" -c '$(FITS)' >/dev/null 2>&1 && { echo "$$python"; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test notebooks lint data bench lock clean
+.PHONY: help setup lab test notebooks lint data bench feeding lock clean
 
 help:  ## list the verbs
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -48,6 +48,10 @@ data: setup  ## rebuild data_samples from its sources
 bench:  ## compare ways of feeding images, in an environment of its own (ARGS=--help)
 	@$(SETUP) $(if $(FOUND),--environment bench)
 	@$(BENCH_BIN)/python -m benchmark.run $(ARGS)
+
+feeding:  ## try the other ways to feed, and JAX, in the benchmark's environment
+	@$(SETUP) $(if $(FOUND),--environment bench)
+	@cd notebooks && ../$(BENCH_BIN)/python -m feeding.run $(ARGS)
 
 # The benchmark's own packages fit the lessons': one environment holds both.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \

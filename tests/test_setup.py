@@ -389,6 +389,7 @@ def test_make_alone_lists_every_verb() -> None:
         ("lint", "ruff check"),
         ("data", "data_samples/build.py"),
         ("bench", "-m benchmark.run"),
+        ("feeding", "-m feeding.run"),
         ("lock", "pip compile"),
     ],
 )

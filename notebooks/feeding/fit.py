@@ -1,10 +1,11 @@
-"""Feed one model in every way that this environment has, on the backend of KERAS_BACKEND.
+"""Feed one model in each way that this environment has the packages for, and note what comes of it.
 
-``KERAS_BACKEND=jax python -m feeding.fit start.weights.h5`` prints a line of JSON for each way:
-the losses of two epochs, and how many batches and rows are right.
+``KERAS_BACKEND=jax python -m feeding.fit start.weights.h5`` prints a line of JSON for each way, or
+trap: the losses of two epochs, and what else was found.
 """
 
 import importlib
+import importlib.util
 import itertools
 import json
 import sys
@@ -13,8 +14,10 @@ import keras
 import numpy as np
 
 from feeding import samples
+from feeding.batches_seen import Numbered, batches_seen
 
-WAYS = {
+BACKEND = keras.backend.backend()
+WAYS = {  # name: module, options of its `feed`
     "tf.data": ("tf_data", {}),
     "generator": ("generator", {}),
     "PyDataset": ("py_dataset", {}),
@@ -24,42 +27,105 @@ WAYS = {
 }
 
 
+def train(dataset, start, **options):
+    """Return the losses of two epochs from the stored weights, and the steps that were counted."""
+    model = samples.build_model()
+    model.load_weights(start)
+    model.test_on_batch(*samples.make_batch(samples.ORDER[:1]))  # see `order_of_two_threads`
+    history = model.fit(dataset, epochs=2, shuffle=False, verbose=0, **options).history
+    return history | {"steps": int(model.optimizer.iterations)}
+
+
 def equal_batches(found, rows):
     """Count the batches that are those of the rows, to the bit."""
-    wanted = (
-        samples.make_batch(rows[start : start + samples.BATCH])
-        for start in range(0, len(rows), samples.BATCH)
-    )
-    pairs = itertools.zip_longest(map(keras.tree.flatten, found), map(keras.tree.flatten, wanted))
-    return sum(all(map(np.array_equal, *pair)) for pair in pairs if None not in pair)
+    starts = range(0, len(rows), samples.BATCH)
+    wanted = (samples.make_batch(rows[start : start + samples.BATCH]) for start in starts)
+    pairs = zip(map(keras.tree.flatten, found), map(keras.tree.flatten, wanted), strict=True)
+    return sum(all(map(np.array_equal, *pair)) for pair in pairs)
 
 
-def measured(module, options, start):
-    """Train from the stored weights; then look at what was fed."""
-    model, rows = samples.build_model(), samples.ORDER
-    model.load_weights(start)
-    history = model.fit(module.feed(rows, **options), epochs=2, shuffle=False, verbose=0).history
-    shares = [module.share(rows, machine, 2) for machine in range(2)]
+def run(way, start):
+    """Train in one way; with TensorFlow, look at each batch as well."""
+    name, options = WAYS[way]
+    module, rows = importlib.import_module(f"feeding.{name}"), samples.ORDER
+    dataset, steps = module.feed(rows, **options), getattr(module, "STEPS", None)
+    found = train(dataset.repeat() if steps else dataset, start, steps_per_epoch=steps)
+    if BACKEND == "tensorflow":
+        shares = [equal_batches(module.share(rows, one, 2), rows[one::2]) for one in range(2)]
+        found["equal"] = equal_batches(dataset, rows)
+        found["equal_after_7"] = equal_batches(module.rest(rows, 7), rows[7 * samples.BATCH :])
+        found["equal_in_shares"] = sum(shares)
+    return found
+
+
+def message(function):
+    """Return the first line of what a function raises, with the error's type."""
+    try:
+        function()
+    except Exception as error:
+        return f"{type(error).__name__}: {error}".partition("\n")[0]
+    return "no error"
+
+
+def order_of_two_threads(start):
+    """Where the loss or the metrics are not built, `fit` takes a batch to build them with."""
     return {
-        "loss": history["loss"],
-        "land_cover_loss": history["land_cover_loss"],
-        "composition_loss": history["composition_loss"],
-        "equal_batches": equal_batches(module.feed(rows), rows),
-        "equal_after_7": equal_batches(module.rest(rows, 7), rows[7 * samples.BATCH :]),
-        "equal_in_shares": sum(
-            equal_batches(share, rows[machine::2]) for machine, share in enumerate(shares)
+        "one worker": batches_seen(Numbered(), shuffle=False),
+        "two threads": batches_seen(Numbered(workers=2), shuffle=False),
+        "two threads, built first": batches_seen(
+            Numbered(workers=2), build_first=True, shuffle=False
         ),
     }
 
 
+def grain_alone(start):
+    """Keras does not ask a Grain dataset for its length."""
+    from feeding import grain_feed
+
+    return train(grain_feed.feed(samples.ORDER), start)
+
+
+def grain_processes(start):
+    """Grain's worker processes ask for the flags of a command line, which nobody has parsed."""
+    import grain
+
+    from feeding import grain_feed
+
+    processes = grain.MultiprocessingOptions(num_workers=2)
+    dataset = grain_feed.feed(samples.ORDER).to_iter_dataset().mp_prefetch(processes)
+    return {"message": message(lambda: next(iter(dataset)))}
+
+
+def default_collate(start):
+    """A DataLoader makes a list of a tuple."""
+    from torch.utils.data import DataLoader
+
+    from feeding import torch_feed
+
+    loader = DataLoader(torch_feed.Rows(), batch_size=None, sampler=[[0, 1]])
+    return {"message": message(lambda: samples.build_model().fit(loader, verbose=0))}
+
+
+TRAPS = {  # name: function, the package that it needs
+    "order of batches": (order_of_two_threads, "keras"),
+    "Grain without steps": (grain_alone, "grain"),
+    "Grain's processes": (grain_processes, "grain"),
+    "default collate": (default_collate, "torch"),
+}
+
+
 def main(start):
-    for way, (name, options) in WAYS.items():
-        try:
-            module = importlib.import_module(f"feeding.{name}")
-        except ModuleNotFoundError:
-            continue
-        found = measured(module, options, start)
-        print(json.dumps({"way": way, "backend": keras.backend.backend(), **found}), flush=True)
+    packages = {"grain_feed": "grain", "torch_feed": "torch"}
+    for way, (name, _) in WAYS.items():
+        if importlib.util.find_spec(packages.get(name, "keras")):
+            say(way, run(way, start))
+    for trap, (function, package) in TRAPS.items():
+        if importlib.util.find_spec(package):
+            say(trap, function(start))
+
+
+def say(name, found):
+    print(json.dumps({"name": name, "backend": BACKEND, **found}), flush=True)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,9 @@ import grain
 from feeding.samples import BATCH, make_batch
 
 
+STEPS = 15  # `fit` does not ask for the length: pass repeat() and these as steps_per_epoch
+
+
 def feed(rows):
     return grain.MapDataset.source(rows).batch(BATCH).map(make_batch)
 
