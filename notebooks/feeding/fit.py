@@ -6,7 +6,6 @@ trap: the losses of two epochs, and what else was found.
 
 import importlib
 import importlib.util
-import itertools
 import json
 import sys
 

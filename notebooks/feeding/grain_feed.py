@@ -4,7 +4,6 @@ import grain
 
 from feeding.samples import BATCH, make_batch
 
-
 STEPS = 15  # `fit` does not ask for the length: pass repeat() and these as steps_per_epoch
 
 

@@ -27,17 +27,22 @@ def backends():
 def python(backend, *arguments):
     """Run Python in this folder's parent with a backend of Keras, and return what it prints."""
     quiet = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, *arguments],
-        cwd=RESULTS.parents[1], env=os.environ | quiet, stdout=subprocess.PIPE, text=True, check=True,
-    ).stdout  # fmt: skip
+        cwd=RESULTS.parents[1],
+        env=os.environ | quiet,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return done.stdout
 
 
 def results():
     """Return the lines by name and backend."""
     with tempfile.TemporaryDirectory() as folder:
         start = str(Path(folder) / "start.weights.h5")
-        python("tensorflow", "-c", SAVE_START, start)
+        python("tensorflow", "-c", SAVE_START.format(start))
         printed = [python(backend, "-m", "feeding.fit", start) for backend in backends()]
     return by_name("".join(printed))
 
