@@ -1,13 +1,14 @@
 """Feed one model in each way that this environment has the packages for, and note what comes of it.
 
 ``KERAS_BACKEND=jax python -m feeding.fit start.weights.h5`` prints a line of JSON for each way, or
-trap: the losses of two epochs, and what else was found.
+trap (or for those whose names follow): the losses of two epochs, and what else was found.
 """
 
 import importlib
 import importlib.util
 import json
 import sys
+from functools import partial
 
 import keras
 import numpy as np
@@ -113,19 +114,14 @@ TRAPS = {  # name: function, the package that it needs
 }
 
 
-def main(start):
+def main(start, *names):
     packages = {"grain_feed": "grain", "torch_feed": "torch"}
-    for way, (name, _) in WAYS.items():
-        if importlib.util.find_spec(packages.get(name, "keras")):
-            say(way, run(way, start))
-    for trap, (function, package) in TRAPS.items():
-        if importlib.util.find_spec(package):
-            say(trap, function(start))
-
-
-def say(name, found):
-    print(json.dumps({"name": name, "backend": BACKEND, **found}), flush=True)
+    ways = {way: (partial(run, way), packages.get(WAYS[way][0], "keras")) for way in WAYS}
+    for name, (function, package) in (ways | TRAPS).items():
+        if (name in names or not names) and importlib.util.find_spec(package):
+            line = {"name": name, "backend": BACKEND, **function(start)}
+            print(json.dumps(line), flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -38,12 +38,12 @@ def python(backend, *arguments):
     return done.stdout
 
 
-def results():
+def results(names=()):
     """Return the lines by name and backend."""
     with tempfile.TemporaryDirectory() as folder:
         start = str(Path(folder) / "start.weights.h5")
         python("tensorflow", "-c", SAVE_START.format(start))
-        printed = [python(backend, "-m", "feeding.fit", start) for backend in backends()]
+        printed = [python(backend, "-m", "feeding.fit", start, *names) for backend in backends()]
     return by_name("".join(printed))
 
 
@@ -55,9 +55,11 @@ def by_name(text):
 def main():
     parser = argparse.ArgumentParser(prog="make feeding", description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=RESULTS, help="file for the results")
-    out = parser.parse_args().out
+    parser.add_argument("names", nargs="*", help="ways or traps; all when none is given")
+    options = parser.parse_args()
+    out = options.out
     stored = by_name(out.read_text(encoding="utf-8")) if out.exists() else {}
-    lines = stored | results()
+    lines = stored | results(options.names)
     out.write_text("".join(f"{json.dumps(line)}\n" for line in lines.values()), encoding="utf-8")
 
 
