@@ -15,7 +15,8 @@ def exercise_3(rows_of_machine: Any) -> str | None:
         where, size = f"{count} rows, {machines} machines", count // machines
         for number, part in enumerate(parts):
             if part.shape != (size,):
-                return f"{where}: expected {size} on machine {number}, found {part.shape}"
+                found = part.size if part.ndim == 1 else f"an array of shape {part.shape}"
+                return f"{where}: expected {size} rows on machine {number}, found {found}"
         together = np.concatenate(parts)
         distinct = np.unique(together)
         if len(distinct) < len(together):
