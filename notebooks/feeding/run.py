@@ -14,9 +14,7 @@ import tempfile
 from pathlib import Path
 
 RESULTS = Path(__file__).with_name("results.jsonl")
-SAVE_START = (
-    "import sys; from feeding import samples; samples.build_model().save_weights(sys.argv[1])"
-)
+SAVE_START = "from feeding import samples; samples.build_model().save_weights({!r})"
 
 
 def backends():
