@@ -96,21 +96,10 @@ def grain_processes(start):
     return {"message": message(lambda: next(iter(dataset)))}
 
 
-def default_collate(start):
-    """A DataLoader makes a list of a tuple."""
-    from torch.utils.data import DataLoader
-
-    from feeding import torch_feed
-
-    loader = DataLoader(torch_feed.Rows(), batch_size=None, sampler=[[0, 1]])
-    return {"message": message(lambda: samples.build_model().fit(loader, verbose=0))}
-
-
 TRAPS = {  # name: function, the package that it needs
     "order of batches": (order_of_two_threads, "keras"),
     "Grain without steps": (grain_alone, "grain"),
     "Grain's processes": (grain_processes, "grain"),
-    "default collate": (default_collate, "torch"),
 }
 
 

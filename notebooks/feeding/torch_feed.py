@@ -14,7 +14,7 @@ class Rows(Dataset):
 
 
 def tuple_of_dicts(batch):
-    return tuple(default_convert(part) for part in batch)  # the default makes a list: refused
+    return tuple(default_convert(part) for part in batch)  # the default makes a list
 
 
 def feed(rows, **workers):
