@@ -1,4 +1,4 @@
-"""PyTorch's DataLoader: a sampler says which rows, worker processes make the batches."""
+"""PyTorch's DataLoader: a sampler says which rows; num_workers=2 makes batches in processes."""
 
 from torch.utils.data import BatchSampler, DataLoader, Dataset, default_convert
 
