@@ -29,8 +29,8 @@ def found(tmp_path_factory):
     """Try all ways again, in the environment that has the packages."""
     folder = "Scripts" if os.name == "nt" else "bin"
     python = ROOT / ".venv-bench" / folder / "python"
-    modules = python.parents[1].glob("**/site-packages/jax")
-    if not python.exists() or not any(modules):
+    has_jax = "import importlib.util as u; raise SystemExit(not u.find_spec('jax'))"
+    if not python.exists() or subprocess.run([str(python), "-c", has_jax], check=False).returncode:
         why = "found no .venv-bench with jax: run `make feeding`"
         if os.environ.get("FEEDING_REQUIRED"):
             pytest.fail(why)
