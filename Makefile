@@ -17,7 +17,7 @@ FOUND := $(shell for python in $(PYTHONS); do \
     "$$python" -c '$(FITS)' >/dev/null 2>&1 && { echo "$$python"; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test test-browser test-matrix notebooks site lint data bench lock clean
+.PHONY: help setup lab test test-browser test-matrix notebooks site lint data bench feeding lock clean
 
 help:  ## list the verbs
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -59,6 +59,10 @@ site:  ## build the lessons as pages to read, in site/
 bench:  ## compare ways of feeding images, in an environment of its own (ARGS=--help)
 	@$(SETUP) $(if $(FOUND),--environment bench)
 	@$(BENCH_BIN)/python -m benchmark.run $(ARGS)
+
+feeding:  ## try the other ways to feed, and JAX, in the benchmark's environment
+	@$(SETUP) $(if $(FOUND),--environment bench)
+	@cd notebooks && ../$(BENCH_BIN)/python -m feeding.run $(ARGS)
 
 # The benchmark's own packages fit the lessons': one environment holds both. The site's need not,
 # but what both have is of one version, so that one download serves both.

@@ -401,6 +401,7 @@ def test_make_alone_lists_every_verb() -> None:
         ("data", "data_samples/build.py"),
         ("site", "tools/site/build.py"),
         ("bench", "-m benchmark.run"),
+        ("feeding", "-m feeding.run"),
         ("lock", "pip compile"),
     ],
 )

@@ -24,4 +24,16 @@ WRONG = {
             "expected values from 0 to 1, found up to 255.0",
         ),
     ],
+    "10.3": [
+        (
+            "def rows_of_machine(order, machine, machines):\n    return order[machine::machines]",
+            "479 rows, 2 machines: expected 239 rows on machine 0, found 240",
+        ),
+        (
+            "def rows_of_machine(order, machine, machines):\n"
+            "    size = len(order) // machines\n"
+            "    return order[machine : machine + size]",
+            "found 239 a second time",
+        ),
+    ],
 }
