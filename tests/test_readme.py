@@ -78,6 +78,11 @@ def test_the_lesson_has_the_same_block():
 
 
 def test_every_lesson_and_every_helper_is_in_a_table():
-    files = [*readme.ROOT.glob("notebooks/[0-9]*.ipynb"), *readme.ROOT.glob("helpers/[a-z]*.py")]
-    missing = [path.name for path in files if f"/{path.name})" not in TEXT]
+    table = (readme.ROOT / "helpers" / "README.md").read_text(encoding="utf-8")
+    missing = [
+        path.name for path in readme.ROOT.glob("notebooks/*.ipynb") if f"/{path.name})" not in TEXT
+    ]
+    missing += [
+        path.name for path in readme.ROOT.glob("helpers/[a-z]*.py") if f"({path.name})" not in table
+    ]
     assert not missing
