@@ -21,6 +21,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
 POSIX = pytest.mark.skipif(os.name == "nt", reason="fakes a Python with a shell script")
@@ -360,8 +361,11 @@ def test_the_locks_agree(folder: Path) -> None:
 def test_what_the_helpers_need_is_among_the_requirements() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     requirements = (ROOT / "requirements.in").read_text(encoding="utf-8")
-    for dependency in project["project"]["dependencies"]:
-        assert re.search(rf"^{re.escape(dependency)}\s", requirements, re.MULTILINE), dependency
+    lock = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    locked = dict(re.findall(r"^([\w.-]+)==([\w.]+)", lock, re.MULTILINE))
+    for dependency in map(Requirement, project["project"]["dependencies"]):
+        assert re.search(rf"^{dependency.name}\b", requirements, re.MULTILINE), dependency
+        assert dependency.specifier.contains(locked[dependency.name]), dependency
 
 
 # The verbs
