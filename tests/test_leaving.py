@@ -270,7 +270,7 @@ def test_brightness_range_has_no_layer():
     assert furthest(expected, np.floor(np.clip(np.float32(1.3) * IMAGERY, 0, 255))) == 0
     datagen = ImageDataGenerator(brightness_range=(0.5, 1.5))
     table = table_of(datagen, len(IMAGERY))
-    replacement = leaving.Replacement(datagen, seed=1)
+    replacement = leaving.replacement(datagen)
     assert furthest(by_class(datagen, IMAGERY, table), replacement_of(replacement, table)) == 0
     layer = layers.RandomBrightness((0.1, 0.1))
     assert furthest(layer(IMAGERY[:1], training=True), np.clip(IMAGERY[:1] + 25.5, 0, 255)) < 0.01
@@ -287,7 +287,7 @@ def test_brightness_after_a_warp():
     datagen = ImageDataGenerator(**GEOMETRY, brightness_range=(0.5, 1.5))
     table = table_of(datagen, len(IMAGERY))
     expected = by_class(datagen, IMAGERY, table)
-    found = replacement_of(leaving.Replacement(datagen, seed=1), table)
+    found = replacement_of(leaving.replacement(datagen), table)
     assert part_of_pixels(expected, found) < 2e-4
     assert furthest(expected, found) <= 2
 
@@ -296,7 +296,7 @@ def test_channel_shift_range():
     datagen = ImageDataGenerator(**GEOMETRY, channel_shift_range=40.0)
     table = table_of(datagen, len(IMAGERY))
     expected = by_class(datagen, IMAGERY, table)
-    assert furthest(expected, replacement_of(leaving.Replacement(datagen, seed=1), table)) < 0.01
+    assert furthest(expected, replacement_of(leaving.replacement(datagen), table)) < 0.01
     shift = sampled_by_class(datagen, "channel_shift_intensity")
     layer = layers.RandomBrightness(40 / 255)
     found = sampled_by_layer(layer, "rgb_delta").ravel()
@@ -316,7 +316,7 @@ def test_fill_mode_of_the_layers(fill_mode, low, high):
     """Two of the four borders are other ones in Keras 3; the layers' default is "reflect"."""
     datagen = ImageDataGenerator(**GEOMETRY, fill_mode=fill_mode, cval=37.0)
     table = table_of(datagen, len(IMAGERY))
-    matrix = leaving._matrices(tf.constant(table), 64, 64, None)
+    matrix = leaving._matrices(tf.constant(table), 64, 64, (1, 1))
     plain = keras.ops.image.affine_transform(
         IMAGERY, tf.cast(tf.pad(matrix, ((0, 0), (0, 2))), "float32"),
         fill_mode=fill_mode, fill_value=37.0,
@@ -328,9 +328,9 @@ def test_fill_mode_of_the_layers(fill_mode, low, high):
 
 def test_interpolation_order():
     """Orders 2 to 5 have no replacement, and are named."""
-    assert "interpolation_order" in leaving.cannot_carry(ImageDataGenerator(interpolation_order=3))
+    assert "interpolation_order" in leaving._cannot_carry(ImageDataGenerator(interpolation_order=3))
     for order in (0, 1):
-        assert leaving.cannot_carry(ImageDataGenerator(interpolation_order=order)) == {}
+        assert leaving._cannot_carry(ImageDataGenerator(interpolation_order=order)) == {}
     with pytest.raises(NotImplementedError, match="interpolation"):
         layers.RandomRotation(0.1, interpolation="bicubic")
 
@@ -344,11 +344,11 @@ def test_rescale():
 def test_samplewise():
     datagen = ImageDataGenerator(samplewise_center=True, samplewise_std_normalization=True)
     expected = standardised(datagen, IMAGERY)
-    found = replacement_of(leaving.Replacement(datagen, seed=1), neutral(len(IMAGERY)))
+    found = replacement_of(leaving.replacement(datagen), neutral(len(IMAGERY)))
     assert furthest(expected, found) < 1e-4
     assert furthest(expected, tf.image.per_image_standardization(IMAGERY)) < 1e-3
     centred = ImageDataGenerator(samplewise_center=True)
-    found = replacement_of(leaving.Replacement(centred, seed=1), neutral(len(IMAGERY)))
+    found = replacement_of(leaving.replacement(centred), neutral(len(IMAGERY)))
     assert furthest(standardised(centred, IMAGERY), found) < 1e-3
     # An image of one colour: nearly nothing is divided by nearly nothing.
     assert furthest(tf.image.per_image_standardization(np.full((1, 8, 8, 3), 9.0)), 0) == 0
@@ -367,7 +367,7 @@ def test_featurewise():
     layer = layers.Normalization(axis=-1)
     layer.adapt(IMAGERY / 255)
     assert furthest(expected, layer(IMAGERY / 255)) < 1e-3  # no 1e-6 below the line
-    found = replacement_of(leaving.Replacement(datagen, seed=1), neutral(len(IMAGERY)))
+    found = replacement_of(leaving.replacement(datagen), neutral(len(IMAGERY)))
     assert furthest(expected, found) < 1e-4
 
 
@@ -380,27 +380,28 @@ def test_zca_is_a_matrix_product():
     u, s, _ = np.linalg.svd(flat.T, full_matrices=False)
     white = flat @ (u * (np.sqrt(len(flat)) / (s + 0.1))) @ u.T
     assert furthest(expected, white.reshape(images.shape)) < 1e-3
-    found = replacement_of(leaving.Replacement(datagen, seed=1), neutral(len(images)), images)
+    found = replacement_of(leaving.replacement(datagen), neutral(len(images)), images)
     assert furthest(expected, found) < 1e-3
     assert not hasattr(layers, "ZCA")
 
 
 def test_preprocessing_function_is_a_map_of_its_own():
-    """After the transform, before `rescale`; it is refused, and may be given up by name."""
+    """After the transform, before `rescale`; it is refused until the class has none."""
     datagen = ImageDataGenerator(preprocessing_function=lambda x: 255 - x, rescale=1 / 255)
+    expected = standardised(datagen, IMAGERY)
     with pytest.raises(ValueError, match="preprocessing_function"):
-        leaving.Replacement(datagen, seed=1)
-    replacement = leaving.Replacement(datagen, seed=1, without=["preprocessing_function"])
-    plain = replacement_of(replacement, neutral(len(IMAGERY)))
+        leaving.replacement(datagen)
+    datagen.preprocessing_function = None
+    plain = replacement_of(leaving.replacement(datagen), neutral(len(IMAGERY)))
     assert furthest(plain, IMAGERY / 255) < 1e-6
     dataset = tf.data.Dataset.from_tensor_slices(IMAGERY).batch(8)
     found = np.concatenate(list(dataset.map(lambda x: (255 - x) / 255)))
-    assert furthest(standardised(datagen, IMAGERY), found) < 1e-6
+    assert furthest(expected, found) < 1e-6
 
 
 def test_data_format_and_dtype():
     first = ImageDataGenerator(rotation_range=90, data_format="channels_first", dtype="float64")
-    assert sorted(leaving.cannot_carry(first)) == ["data_format", "dtype"]
+    assert sorted(leaving._cannot_carry(first)) == ["data_format", "dtype"]
     table = table_of(first, len(IMAGERY), (3, 64, 64))
     expected = by_class(first, IMAGERY.transpose(0, 3, 1, 2).astype("float64"), table)
     moved = leaving.affine(IMAGERY, table)
@@ -410,7 +411,7 @@ def test_data_format_and_dtype():
 def test_validation_split_takes_other_files():
     """The class takes the first part of each class, Keras 3 the last part of all files."""
     datagen = ImageDataGenerator(validation_split=0.25)
-    assert list(leaving.cannot_carry(datagen)) == ["validation_split"]
+    assert list(leaving._cannot_carry(datagen)) == ["validation_split"]
     flow = datagen.flow_from_directory(FOLDER, subset="validation", shuffle=False, seed=1)
     theirs = keras.utils.image_dataset_from_directory(
         FOLDER, validation_split=0.25, subset="validation", shuffle=False, verbose=False
@@ -450,7 +451,7 @@ def test_get_random_transform(name):
 def test_fit():
     test_featurewise()
     datagen = ImageDataGenerator(featurewise_center=True)
-    assert "call datagen.fit" in leaving.cannot_carry(datagen)["featurewise_center"]
+    assert "call datagen.fit" in leaving._cannot_carry(datagen)["featurewise_center"]
 
 
 def test_random_transform():
@@ -470,16 +471,16 @@ def test_everything_at_once():
     datagen.fit(IMAGERY)
     table = table_of(datagen, len(IMAGERY))
     expected = standardised(datagen, by_class(datagen, IMAGERY, table))
-    assert furthest(expected, replacement_of(leaving.Replacement(datagen, seed=1), table)) < 1e-4
+    assert furthest(expected, replacement_of(leaving.replacement(datagen), table)) < 1e-4
 
 
 def test_images_and_masks_stay_in_step_at_different_sizes():
     rows = np.arange(0, 120, 10)
     large, cover = (tiles.read_images(name, "test")[rows] for name in ("imagery", "cover"))
     datagen = ImageDataGenerator(**EVERY, rescale=1 / 255)
-    replacement = leaving.Replacement(datagen, seed=5, masks=["cover", "small"])
+    replacement = leaving.replacement(datagen, masks=["cover", "small"])
     images = {"imagery": large, "cover": cover, "small": cover[:, ::2, ::2]}
-    moved = replacement(images, replacement.table(len(rows), (64, 64), epoch=0))
+    moved = replacement(images, transforms.sample(datagen, 12, (64, 64, 3), seed=5, epoch=0))
     shared = transforms.SharedTransforms(datagen, seed=5, masks=["cover", "small"])
     expected = shared(images, range(len(rows)), 0)
     for name in ("cover", "small"):
@@ -490,9 +491,8 @@ def test_images_and_masks_stay_in_step_at_different_sizes():
 
 
 def test_it_stands_in_a_layer():
-    replacement = leaving.Replacement(
-        ImageDataGenerator(**EVERY, fill_mode="constant"), seed=1, masks=["cover"], mask_fill=8
-    )
+    datagen = ImageDataGenerator(**EVERY, fill_mode="constant")
+    replacement = leaving.replacement(datagen, masks=["cover"], mask_fill=8)
 
     class Moved(layers.Layer):
         def call(self, images, lines):
@@ -507,7 +507,7 @@ def test_it_stands_in_a_layer():
     }
     lines = keras.Input((10,))
     model = keras.Model([*inputs.values(), lines], Moved()(inputs, lines))
-    table = replacement.table(6, (64, 64), epoch=0).astype("float32")
+    table = table_of(datagen, 6).astype("float32")
     found = model([*images.values(), table])
     for name, expected in replacement(images, table).items():
         assert furthest(expected, found[name]) == 0
@@ -801,10 +801,9 @@ def test_class_modes_raw_and_multi_output():
 )
 def test_what_cannot_be_carried_over_is_named(options, named):
     datagen = ImageDataGenerator(**options)
-    assert list(leaving.cannot_carry(datagen)) == named
+    assert list(leaving._cannot_carry(datagen)) == named
     with pytest.raises(ValueError, match=".*".join(named)):
-        leaving.Replacement(datagen, seed=1)
-    leaving.Replacement(datagen, seed=1, without=named, mask_fill=0)
+        leaving.replacement(datagen)
 
 
 # Of each option a value that is not the default, with what makes it show.
@@ -838,13 +837,13 @@ def test_an_option_is_carried_over_or_named(option):
     datagen, plain = (
         ImageDataGenerator(**{"rotation_range": 45, **options}) for options in (changed, without)
     )
-    if option in leaving.cannot_carry(datagen):
+    if option in leaving._cannot_carry(datagen):
         return
     moved = []
     for each in (datagen, plain):
         each.fit(images)
         table = table_of(each, len(images), images[0].shape)
-        moved.append(replacement_of(leaving.Replacement(each, seed=1), table, images))
+        moved.append(replacement_of(leaving.replacement(each), table, images))
     expected = standardised(datagen, by_class(datagen, images, table_of(datagen, 12, (16, 16, 3))))
     assert part_of_pixels(expected, moved[0], by=0.01 if expected.std() > 2 else 1e-3) < 0.01
     assert part_of_pixels(moved[0], moved[1], by=1e-3) > 0.05
@@ -856,9 +855,9 @@ class Own(ImageDataGenerator):
 
 
 def test_a_class_of_ones_own_is_named():
-    assert list(leaving.cannot_carry(Own())) == ["apply_transform"]
+    assert list(leaving._cannot_carry(Own())) == ["apply_transform"]
     with pytest.raises(TypeError, match="expected an ImageDataGenerator, found str"):
-        leaving.cannot_carry("datagen")
+        leaving._cannot_carry("datagen")
 
 
 @pytest.mark.parametrize(
@@ -871,17 +870,15 @@ def test_a_class_of_ones_own_is_named():
             "proportions of 64 × 32",
         ),
         (
-            lambda: leaving.Replacement(ImageDataGenerator(), seed=1, masks=["imagery"]),
+            lambda: leaving.replacement(ImageDataGenerator(), masks=["imagery"]),
             "found in both",
         ),
         (
-            lambda: leaving.Replacement(
-                ImageDataGenerator(fill_mode="constant"), seed=1, masks=["cover"]
-            ),
+            lambda: leaving.replacement(ImageDataGenerator(fill_mode="constant"), masks=["cover"]),
             "mask_fill: expected a class number",
         ),
         (
-            lambda: leaving.Replacement(ImageDataGenerator(), seed=1)({"x": IMAGERY}, neutral(30)),
+            lambda: leaving.replacement(ImageDataGenerator())({"x": IMAGERY}, neutral(30)),
             "expected 'imagery'",
         ),
     ],
@@ -891,19 +888,33 @@ def test_bad_input_is_refused(call, words):
         call()
 
 
-@pytest.mark.parametrize("shuffle", [True, False])
-def test_rows_come_with_the_lines_of_their_epoch(shuffle):
-    replacement = leaving.Replacement(ImageDataGenerator(**GEOMETRY), seed=3)
-    batches = replacement.rows(7, (64, 64), epochs=3, batch_size=3, shuffle=shuffle)
-    assert len(batches) == 9
-    order = []
-    for number, (rows, lines) in enumerate(batches.as_numpy_iterator()):
-        table = replacement.table(7, (64, 64), epoch=number // 3)
-        assert np.array_equal(lines, table[rows], equal_nan=True)
-        order += rows.tolist()
-    epochs = [order[start : start + 7] for start in (0, 7, 14)]
-    assert [sorted(epoch) for epoch in epochs] == [list(range(7))] * 3
-    assert len({tuple(epoch) for epoch in epochs}) == (3 if shuffle else 1)
+@pytest.mark.parametrize("in_a_map", [True, False])
+@pytest.mark.parametrize(
+    ("options", "scale", "add"),
+    [
+        ({"brightness_range": (0.5, 1.5)}, 1 / 255, 0),
+        ({"brightness_range": (0.5, 1.5)}, 1, 5),  # up to 260
+        ({"brightness_range": (0.5, 1.5)}, 1, -200),
+        ({"channel_shift_range": 30.0}, 1 / 255, 0),
+        ({"rescale": 1 / 255}, 1 / 255, 0),
+    ],
+)
+def test_images_that_were_rescaled_before_are_refused(options, scale, add, in_a_map):
+    """Of values from 0 to 1 brightness makes black: in the graph, the values decide."""
+    datagen = ImageDataGenerator(**options)
+    move = leaving.replacement(datagen)
+    table = table_of(datagen, len(IMAGERY))
+
+    def run(images):
+        if not in_a_map:
+            return move({"imagery": images}, table)
+        dataset = tf.data.Dataset.from_tensors((images, table))
+        return next(iter(dataset.map(lambda images, lines: move({"imagery": images}, lines))))
+
+    with pytest.raises(tf.errors.InvalidArgumentError, match="imagery: expected values from 0 to"):
+        run(IMAGERY * np.float32(scale) + np.float32(add))
+    for right in (IMAGERY, IMAGERY * 0, IMAGERY.astype("uint8") // 255):
+        assert np.isfinite(run(right)["imagery"]).all()
 
 
 # The tables of the lesson
