@@ -261,12 +261,12 @@ def _coloured(datagen: Any, image: np.ndarray, line: np.ndarray, flipped: bool) 
     return ImageDataGenerator.apply_transform(datagen, image, {"brightness": brightness})
 
 
-def scale_of_shifts(sides: tuple[int, int], sampled_for: Sequence[int]) -> tuple[float, float]:
+def scale_of_shifts(sides: Sequence[int], sampled_for: Sequence[int]) -> tuple[float, float]:
     """Return by how much tx and ty scale from the size they were sampled for to this one.
 
     Both are height and width, and must have the same proportions.
     """
-    (height, width), (first_height, first_width) = sides, sampled_for[:2]
+    (height, width), (first_height, first_width) = sides[:2], sampled_for[:2]
     # Rounding may cost the smaller image half a pixel: 32 × 48 beside 65 × 97 is alike.
     small, large = sorted([(height, width), (first_height, first_width)])
     if abs(small[1] - large[1] * small[0] / large[0]) > 0.75:
@@ -284,5 +284,5 @@ def _scaled(
     """Scale the shifts from the size that they were sampled for to this one."""
     sides = slice(datagen.row_axis - 1, datagen.col_axis)
     scaled = table.copy()
-    scaled[:, [_TX, _TY]] *= scale_of_shifts(shape[sides], sampled_for[sides])
+    scaled[:, [_TX, _TY]] *= np.array(scale_of_shifts(shape[sides], sampled_for[sides]))
     return scaled

@@ -151,7 +151,7 @@ def _wrapped(images: Any, y: Any, x: Any, order: int) -> Any:
 
 # Of each option the values that can be carried over, and what to do about others.
 _CARRIED: dict[str, tuple[Collection[Any], str]] = {
-    "preprocessing_function": ([None], "write it with keras.ops, in a map after this one"),
+    "preprocessing_function": ([None], "set it to None, and write it with keras.ops"),
     "interpolation_order": ([0, 1], "only 0 and 1 run in the graph"),
     "fill_mode": (FILL_MODES, f"only {', '.join(FILL_MODES)} are known"),
     "data_format": (["channels_last"], "transpose the images to channels_last"),

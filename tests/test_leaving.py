@@ -198,7 +198,7 @@ def test_rotation_range():
     assert not same_distribution(sampled_by_class(datagen, "theta"), wrong)
 
 
-def test_shifts_have_their_axes_exchanged():
+def test_shifts():
     """height_shift_range moves along the columns: it is the layer's `width_factor`."""
     assert furthest(one_transform(tx=5.5), translated(IMAGERY, 5.5, 0)) < 0.01
     assert furthest(one_transform(ty=5.5), translated(IMAGERY, 0, 5.5)) < 0.01
@@ -210,7 +210,7 @@ def test_shifts_have_their_axes_exchanged():
     assert not same_distribution(sampled_by_class(datagen, "tx"), along_rows)
 
 
-def test_shifts_from_a_list_or_an_integer_have_no_layer():
+def test_shifts_from_a_list():
     datagen = ImageDataGenerator(width_shift_range=[1, 4])
     assert set(sampled_by_class(datagen, "ty", 200)) == {-4, -1, 1, 4}
     assert set(sampled_by_table(datagen, "ty", 200)) == {-4, -1, 1, 4}
@@ -230,7 +230,7 @@ def test_zoom_range():
     assert furthest(one_factor["width_zoom"], one_factor["height_zoom"]) == 0  # no second number
 
 
-def test_shear_range_has_no_layer():
+def test_shear_range():
     """RandomShear keeps the lines' lengths, moves about the corner, and has one sign for two."""
     expected = one_transform(shear=20)
     line = np.tile(as_line({"shear": 20}), (len(IMAGERY), 1))
@@ -264,7 +264,7 @@ def test_flips(option, mode):
     assert furthest(one_transform(**{name: True}), layer.transform_images(IMAGERY, plan)) == 0
 
 
-def test_brightness_range_has_no_layer():
+def test_brightness_range():
     """The class multiplies and cuts to whole levels; RandomBrightness adds."""
     expected = one_transform(brightness=1.3)
     assert furthest(expected, np.floor(np.clip(np.float32(1.3) * IMAGERY, 0, 255))) == 0
@@ -312,7 +312,7 @@ def test_channel_shift_range():
     ("fill_mode", "low", "high"),
     [("nearest", 0, 1e-9), ("reflect", 0, 1e-9), ("constant", 0.005, 0.1), ("wrap", 0.05, 0.4)],
 )
-def test_fill_mode_of_the_layers(fill_mode, low, high):
+def test_fill_mode(fill_mode, low, high):
     """Two of the four borders are other ones in Keras 3; the layers' default is "reflect"."""
     datagen = ImageDataGenerator(**GEOMETRY, fill_mode=fill_mode, cval=37.0)
     table = table_of(datagen, len(IMAGERY))
@@ -371,7 +371,7 @@ def test_featurewise():
     assert furthest(expected, found) < 1e-4
 
 
-def test_zca_is_a_matrix_product():
+def test_zca_whitening():
     images = IMAGERY[:, ::8, ::8] / 255
     datagen = ImageDataGenerator(zca_whitening=True, zca_epsilon=0.1)
     datagen.fit(images)
@@ -385,7 +385,7 @@ def test_zca_is_a_matrix_product():
     assert not hasattr(layers, "ZCA")
 
 
-def test_preprocessing_function_is_a_map_of_its_own():
+def test_preprocessing_function():
     """After the transform, before `rescale`; it is refused until the class has none."""
     datagen = ImageDataGenerator(preprocessing_function=lambda x: 255 - x, rescale=1 / 255)
     expected = standardised(datagen, IMAGERY)
@@ -408,7 +408,7 @@ def test_data_format_and_dtype():
     assert furthest(expected, np.transpose(moved, (0, 3, 1, 2))) < 0.01
 
 
-def test_validation_split_takes_other_files():
+def test_validation_split():
     """The class takes the first part of each class, Keras 3 the last part of all files."""
     datagen = ImageDataGenerator(validation_split=0.25)
     assert list(leaving._cannot_carry(datagen)) == ["validation_split"]
@@ -547,7 +547,7 @@ def flow_of(**options):
     )
 
 
-def test_reading_a_directory():
+def test_flow_from_directory():
     """The same files in the same order, the same labels, the same pixels."""
     images, labels = all_of(read())
     expected, numbers = next(flow_of(class_mode="sparse"))
@@ -610,7 +610,7 @@ def test_color_mode(colours):
     assert furthest(expected, images) <= 1  # of 255: grey is rounded
 
 
-def test_classes_are_class_names():
+def test_class_names():
     names = ["water", "forest"]
     dataset = read(class_names=names)
     flow = flow_of(classes=names, class_mode="sparse")
@@ -650,7 +650,7 @@ def test_keep_aspect_ratio(tmp_path):
     assert np.mean(next(flow)[0]) == np.mean(all_of(dataset)[0]) == 200
 
 
-def test_arrays_and_their_parts():
+def test_flow():
     """x, y and sample_weight are the parts of an element, of any structure."""
     targets, weights = np.arange(30), np.linspace(0, 1, 30)
     flow = ImageDataGenerator().flow(
@@ -664,7 +664,7 @@ def test_arrays_and_their_parts():
     assert sorted(dataset.element_spec) == ["images", "rows"]
 
 
-def test_a_subset_of_arrays_is_a_slice():
+def test_subset():
     datagen = ImageDataGenerator(validation_split=0.25)
     rows = np.arange(len(IMAGERY))
     for subset, part in (("validation", rows[:7]), ("training", rows[7:])):
@@ -714,7 +714,7 @@ def frame_flow(**options):
     )
 
 
-def test_a_table_is_columns():
+def test_flow_from_dataframe():
     """flow_from_dataframe has no reader in Keras 3: each column is a part of the element."""
     table = frame()
     expected = next(frame_flow(y_col="vegetated", class_mode="raw", weight_col="diversity"))
@@ -722,7 +722,7 @@ def test_a_table_is_columns():
     assert all(furthest(*pair) < 1e-6 for pair in zip(expected, found, strict=True))
 
 
-def test_a_missing_file_is_an_error_now(tmp_path):
+def test_missing_files(tmp_path):
     """validate_filenames drops such rows with a warning; tf.data raises when it reads them."""
     table = frame().head(3)
     table.loc[1, "path"] = str(tmp_path / "gone.png")
@@ -733,7 +733,7 @@ def test_a_missing_file_is_an_error_now(tmp_path):
         next(iter(read_paths(table["path"], table["row"])))
 
 
-def test_old_arguments_only_warn():
+def test_old_arguments():
     for name in ("has_ext", "sort", "drop_duplicates"):
         with pytest.warns(DeprecationWarning, match=name):
             ImageDataGenerator().flow_from_dataframe(
@@ -747,7 +747,7 @@ def test_old_arguments_only_warn():
 @pytest.mark.parametrize(
     ("class_mode", "label_mode"), [("categorical", "categorical"), ("sparse", "int")]
 )
-def test_class_modes_with_a_label_mode(class_mode, label_mode):
+def test_label_modes(class_mode, label_mode):
     expected = next(flow_of(class_mode=class_mode))[1]
     found = all_of(read(label_mode=label_mode))[1]
     assert furthest(expected, found) == 0
@@ -763,7 +763,7 @@ def test_class_mode_binary():
     assert furthest(expected, found[:, 0]) == 0
 
 
-def test_class_mode_none_and_input():
+def test_none_and_input():
     images = next(iter(read(label_mode=None, batch_size=120)))
     assert furthest(next(flow_of(class_mode=None)), images) == 0
     one, other = next(flow_of(class_mode="input"))
@@ -771,7 +771,7 @@ def test_class_mode_none_and_input():
     assert furthest(one, found[0]) == furthest(other, found[1]) == 0
 
 
-def test_class_modes_raw_and_multi_output():
+def test_columns_as_targets():
     table = frame()
     expected = next(frame_flow(y_col=["vegetated", "diversity"], class_mode="raw"))[1]
     (found,) = read_paths(table["path"], table[["vegetated", "diversity"]].to_numpy())
@@ -899,7 +899,7 @@ def test_bad_input_is_refused(call, words):
         ({"rescale": 1 / 255}, 1 / 255, 0),
     ],
 )
-def test_images_that_were_rescaled_before_are_refused(options, scale, add, in_a_map):
+def test_rescaled_images(options, scale, add, in_a_map):
     """Of values from 0 to 1 brightness makes black: in the graph, the values decide."""
     datagen = ImageDataGenerator(**options)
     move = leaving.replacement(datagen)
