@@ -474,18 +474,20 @@ def test_everything_at_once():
     assert furthest(expected, replacement_of(leaving.replacement(datagen), table)) < 1e-4
 
 
-def test_images_and_masks_stay_in_step_at_different_sizes():
+@pytest.mark.parametrize("options", [{}, {"fill_mode": "constant", "cval": 40.0}])
+def test_images_and_masks_stay_in_step_at_different_sizes(options):
     rows = np.arange(0, 120, 10)
     large, cover = (tiles.read_images(name, "test")[rows] for name in ("imagery", "cover"))
-    datagen = ImageDataGenerator(**EVERY, rescale=1 / 255)
-    replacement = leaving.replacement(datagen, masks=["cover", "small"])
+    datagen = ImageDataGenerator(**EVERY, rescale=1 / 255, **options)
+    replacement = leaving.replacement(datagen, masks=["cover", "small"], mask_fill=9)
     images = {"imagery": large, "cover": cover, "small": cover[:, ::2, ::2]}
     moved = replacement(images, transforms.sample(datagen, 12, (64, 64, 3), seed=5, epoch=0))
-    shared = transforms.SharedTransforms(datagen, seed=5, masks=["cover", "small"])
+    shared = transforms.SharedTransforms(datagen, seed=5, masks=["cover", "small"], mask_fill=9)
     expected = shared(images, range(len(rows)), 0)
     for name in ("cover", "small"):
         assert moved[name].dtype == "uint8"
-        assert set(np.unique(moved[name])) <= set(np.unique(cover))
+        assert set(np.unique(moved[name])) <= {*np.unique(cover), 9}
+        assert (9 in np.unique(moved[name])) == bool(options)
         assert (np.asarray(moved[name]) == expected[name]).mean() > 0.999
     assert part_of_pixels(moved["imagery"], expected["imagery"], by=0.5 / 255) < 0.01
 
