@@ -261,12 +261,12 @@ def _coloured(datagen: Any, image: np.ndarray, line: np.ndarray, flipped: bool) 
     return ImageDataGenerator.apply_transform(datagen, image, {"brightness": brightness})
 
 
-def _scaled(
-    datagen: Any, table: np.ndarray, shape: tuple[int, ...], sampled_for: tuple[int, ...]
-) -> np.ndarray:
-    """Scale the shifts from the size that they were sampled for to this one."""
-    sides = slice(datagen.row_axis - 1, datagen.col_axis)
-    (height, width), (first_height, first_width) = shape[sides], sampled_for[sides]
+def scale_of_shifts(sides: Sequence[int], sampled_for: Sequence[int]) -> tuple[float, float]:
+    """Return by how much tx and ty scale from the size they were sampled for to this one.
+
+    Both are height and width, and must have the same proportions.
+    """
+    (height, width), (first_height, first_width) = sides[:2], sampled_for[:2]
     # Rounding may cost the smaller image half a pixel: 32 × 48 beside 65 × 97 is alike.
     small, large = sorted([(height, width), (first_height, first_width)])
     if abs(small[1] - large[1] * small[0] / large[0]) > 0.75:
@@ -275,7 +275,14 @@ def _scaled(
             f"transforms were sampled, found {height} × {width}; resize or crop one of them, or "
             "sample transforms of its own"
         )
+    return width / first_width, height / first_height  # tx moves along the columns, ty the rows
+
+
+def _scaled(
+    datagen: Any, table: np.ndarray, shape: tuple[int, ...], sampled_for: tuple[int, ...]
+) -> np.ndarray:
+    """Scale the shifts from the size that they were sampled for to this one."""
+    sides = slice(datagen.row_axis - 1, datagen.col_axis)
     scaled = table.copy()
-    scaled[:, _TX] *= width / first_width  # tx moves along the columns, ty along the rows
-    scaled[:, _TY] *= height / first_height
+    scaled[:, [_TX, _TY]] *= np.array(scale_of_shifts(shape[sides], sampled_for[sides]))
     return scaled

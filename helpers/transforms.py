@@ -204,6 +204,20 @@ def _check_sampler(datagen: Any) -> None:
         )
 
 
+def check_roles(
+    datagen: Any, photometric: Collection[str], masks: Collection[str], mask_fill: int | None
+) -> None:
+    """Raise ValueError where an image has two roles, or nothing fills a mask's border."""
+    both = sorted(set(photometric) & set(masks))
+    if both:
+        raise ValueError(f"{both[0]!r}: expected in photometric or in masks, found in both")
+    if masks and datagen.fill_mode == "constant" and mask_fill is None:
+        raise ValueError(
+            'mask_fill: expected a class number, since fill_mode="constant" fills a border, '
+            "found None"
+        )
+
+
 class SharedTransforms:
     """One transform per sample, applied to each of the sample's images.
 
@@ -275,14 +289,7 @@ class SharedTransforms:
         self._given = {"photometric": photometric or (), "masks": masks or (), "others": others}
         photometric = ("imagery",) if photometric is None else photometric
         masks = ("cover",) if masks is None else masks
-        both = sorted(set(photometric) & set(masks))
-        if both:
-            raise ValueError(f"{both[0]!r}: expected in photometric or in masks, found in both")
-        if masks and datagen.fill_mode == "constant" and mask_fill is None:
-            raise ValueError(
-                'mask_fill: expected a class number, since fill_mode="constant" fills a border, '
-                "found None"
-            )
+        check_roles(datagen, photometric, masks, mask_fill)
         if sampler is sample:
             sample(datagen, 0, (1, 1, 1), seed=seed, epoch=0)  # what is wrong shows here
         self._changes_colours = bool(datagen.brightness_range or datagen.channel_shift_range)
