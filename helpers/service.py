@@ -350,6 +350,7 @@ def _begin(folder: str, modules: list[str]) -> None:
     with contextlib.suppress(ChildProcessError):
         os.wait()  # for all of them
     shutil.rmtree(folder, ignore_errors=True)
+    os._exit(0)  # TensorFlow takes seconds to leave properly
 
 
 def _call(connection: Connection) -> None:  # pragma: no cover
