@@ -59,10 +59,6 @@ ENDS = {
     "a kill of the first process and of this one": (
         "os.kill(processes.ids[0], signal.SIGKILL); os.kill(os.getpid(), signal.SIGKILL)"
     ),
-    "a kill while another process, forked here, goes on": (
-        "if os.fork(): os.kill(os.getpid(), signal.SIGKILL)\n"
-        "    processes._socket.close(); os.close(1); os.close(2); time.sleep(3); os._exit(0)"
-    ),
     "a close while another process, forked here, goes on": (
         "if os.fork(): processes.close(); os._exit(0)\n"
         "    os.close(1); os.close(2); time.sleep(1000)"
