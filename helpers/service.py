@@ -1,12 +1,12 @@
 """The tf.data service on one machine: a dispatcher and workers as processes of their own.
 
 The service is made for many machines. To see what it does, and to try a pipeline before it goes
-there, its processes can run here and talk through the loopback interface. `Cluster` starts them and
-kills any of them on demand. None outlives the process that started it, however that ends.
+there, its processes can run here. `Cluster` starts them and kills any of them on demand. None
+outlives the process that started it, however that ends.
 
 How: the first process that is started imports TensorFlow once and forks the others, so that each is
-up in a fraction of a second. It ends when its standard input does, and the system closes that when
-this process dies. The others end with it, because each reads a pipe that it alone keeps open.
+up in a fraction of a second. All of them hold one end of a socket, and end when the other end is
+closed; the system closes it when this process dies.
 
 The lesson that builds it: 11 Beyond one machine.
 """
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import itertools
 import json
 import os
 import select
@@ -26,22 +25,64 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import weakref
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from typing import Any, Self
 
-__all__ = ["Cluster", "Processes", "Reader", "free_ports"]
-
-# The only one that TensorFlow is built with: no password, and a server listens on every interface.
-PROTOCOL = "grpc"
+__all__ = ["Cluster", "Process", "Processes", "Reader", "free_ports"]
 
 _BEGIN = (
     "import json, sys; path, *arguments = json.loads(sys.argv[1]); sys.path[:] = path; "
-    "from helpers import service; service._serve(*arguments)"
+    "from helpers import service; service._begin(*arguments)"
 )
 _servers: list[Any] = []  # of a process that runs one; it would stop if nobody knew it
+
+
+class Process:
+    """A process that `Processes.start` has started; ``id`` is the system's number of it.
+
+    Examples
+    --------
+    >>> import math
+    >>> with Processes(modules=[]) as processes:
+    ...     process = processes.start(math.sqrt, -1)
+    ...     process.result()
+    Traceback (most recent call last):
+    RuntimeError: sqrt: expected a result, found ValueError: math domain error
+    """
+
+    def __init__(self, name: str, connection: Connection) -> None:
+        self._name, self._connection = name, connection
+        self.id: int = self.result()
+
+    def result(self, *, seconds: float = 120) -> Any:
+        """Return what the function has returned; wait so many seconds at most. Call it once.
+
+        Raises
+        ------
+        RuntimeError
+            If the function has raised, or the process has ended before.
+        TimeoutError
+            If it has not returned in time.
+        """
+        if not self._connection.poll(seconds):
+            raise TimeoutError(f"{self._name}: expected a result in {seconds:g} s, found none")
+        try:
+            error, value = self._connection.recv()
+        except (EOFError, ConnectionError):
+            error, value = "that the process has ended", None
+        if error:
+            raise RuntimeError(f"{self._name}: expected a result, found {error}")
+        return value
+
+    def kill(self) -> None:
+        """Kill it with SIGKILL, as an accident would, and wait until it has let go of its files."""
+        with contextlib.suppress(EOFError, OSError):
+            os.kill(self.id, signal.SIGKILL)
+            while True:  # until its end of the connection is closed
+                self._connection.recv()
 
 
 class Processes:
@@ -51,13 +92,13 @@ class Processes:
     ----------
     modules : sequence of str
         What is imported once, before the first of them is forked.
-    log : path, optional
-        The file that gets what they print. Without one it is dropped.
 
     Attributes
     ----------
     ids : list of int
         The system's number of each process that was started, those that have ended included.
+    close : callable
+        Ends all of them. It is called when this object or this process goes, too.
 
     Raises
     ------
@@ -66,39 +107,32 @@ class Processes:
 
     Examples
     --------
+    >>> import math
     >>> with Processes(modules=["math"]) as processes:
-    ...     number = processes.start("math:sqrt", 2.25)
-    ...     processes.result(number)
+    ...     processes.start(math.sqrt, 2.25).result()
     1.5
     """
 
-    def __init__(
-        self, *, modules: Sequence[str] = ("tensorflow",), log: str | Path | None = None
-    ) -> None:
+    def __init__(self, *, modules: Sequence[str] = ("tensorflow",)) -> None:
         if not hasattr(os, "fork"):
             raise NotImplementedError(
                 "service: expected a system that can fork a process, found Windows; "
-                "run this on Linux or macOS, or in the Windows Subsystem for Linux"
+                "run this on Linux, on macOS, or in the Windows Subsystem for Linux"
             )
-        self.ids: list[int] = []
-        self._numbers = itertools.count()
-        self._messages: dict[tuple[int, str], Any] = {}
-        self._unread = b""
-        self._folder = Path(tempfile.mkdtemp(prefix="service-"))
-        arguments = json.dumps([sys.path, str(self._folder), list(modules)])
-        with Path(log or os.devnull).open("ab") as output:
-            self._first = subprocess.Popen(
+        self._folder = tempfile.mkdtemp(prefix="service-")
+        self._socket, theirs = socket.socketpair()
+        arguments = json.dumps([sys.path, self._folder, list(modules)])
+        with theirs:
+            first = subprocess.Popen(
                 [sys.executable, "-P", "-c", _BEGIN, arguments],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=output,
-                bufsize=0,
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
                 start_new_session=True,  # an interrupt in a terminal or a notebook is not for them
                 env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1"},  # a GPU is for who trains
             )
-        self.ids.append(self._first.pid)
-        #: End all of them. Called when this object or this process goes, too.
-        self.close = weakref.finalize(self, _end, self._first)
+        self.ids = [first.pid]
+        self.close = weakref.finalize(self, _end, first, self._socket)
 
     def __enter__(self) -> Self:
         """Return this object."""
@@ -108,85 +142,31 @@ class Processes:
         """End all processes."""
         self.close()
 
-    def start(self, function: str | Callable[..., Any], *arguments: Any) -> int:
+    def start(self, function: Callable[..., Any], *arguments: Any) -> Process:
         """Start a process that calls a function, and stays after that until it is ended.
 
         Parameters
         ----------
-        function : str or callable
-            A function of a module that can be imported, or ``"module:name"``.
+        function : callable
+            A function of a module that can be imported, so not of a notebook or a script.
         *arguments
-            What it is called with: numbers, strings, and lists and dicts of them.
-
-        Returns
-        -------
-        int
-            The number of the process, from 0, for `result` and `kill`.
-
-        Raises
-        ------
-        ValueError
-            If the function is one of a notebook or a script.
-        """
-        if not isinstance(function, str):
-            function = f"{function.__module__}:{function.__qualname__}"
-        if function.startswith("__main__:"):
-            raise ValueError(
-                f"function: expected one of a module that can be imported, found "
-                f"{function.partition(':')[2]} of {sys.argv[0] or 'this session'}; "
-                f"write it to a file of its own"
-            )
-        number = next(self._numbers)
-        self._send({"number": number, "function": function, "arguments": arguments})
-        self.ids.append(self._receive(number, "id"))
-        return number
-
-    def result(self, number: int, *, seconds: float = 120) -> Any:
-        """Return what the function of a process has returned; wait so many seconds at most.
+            What it is called with; they are pickled.
 
         Raises
         ------
         RuntimeError
-            If the function has raised, or the process has ended before.
-        TimeoutError
-            If it has not returned in time.
+            If the processes were ended.
         """
-        return self._receive(number, "result", seconds)
-
-    def kill(self, number: int) -> None:
-        """Kill a process with SIGKILL, as an accident would, and wait until it is gone."""
-        self._send({"number": number})
-        self._receive(number, "ended")
-
-    def _send(self, command: dict[str, Any]) -> None:
-        assert self._first.stdin is not None
-        try:
-            self._first.stdin.write(json.dumps(command).encode() + b"\n")
-        except (ValueError, BrokenPipeError):
-            raise RuntimeError(
-                "service: expected processes that run, found that they were ended; start them again"
-            ) from None
-
-    def _receive(self, number: int, kind: str, seconds: float = 120) -> Any:
-        assert self._first.stdout is not None
-        until = time.monotonic() + seconds
-        while (number, kind) not in self._messages:
-            for sad in {"error", "ended"} - {kind}:
-                if (number, sad) in self._messages:
-                    found = self._messages[number, sad]
-                    raise RuntimeError(f"process {number}: expected its {kind}, found {found}")
-            left = max(0.0, until - time.monotonic())
-            if not select.select([self._first.stdout], [], [], left)[0]:
-                raise TimeoutError(
-                    f"process {number}: expected its {kind} within {seconds:g} seconds, found none"
-                )
-            read = os.read(self._first.stdout.fileno(), 65536)
-            if not read:
-                raise RuntimeError("service: the process that starts the others was ended")
-            *lines, self._unread = (self._unread + read).split(b"\n")
-            for who, what, value in map(json.loads, lines):
-                self._messages[who, what] = value
-        return self._messages[number, kind]
+        ours, theirs = Pipe()
+        try:  # their end of the connection goes through the socket, all else through that
+            with theirs:
+                socket.send_fds(self._socket, [b"1"], [theirs.fileno()])
+            ours.send((function, arguments))
+        except OSError:
+            raise RuntimeError("service: the processes were ended; start them again") from None
+        process = Process(function.__name__, ours)
+        self.ids.append(process.id)
+        return process
 
 
 class Cluster(Processes):
@@ -201,13 +181,15 @@ class Cluster(Processes):
     fixed : bool
         Whether it is told the workers beforehand. Static sharding needs that; then it lets in no
         worker at another address.
-    log : path, optional
-        The file that gets what the processes print. Without one it is dropped.
 
     Attributes
     ----------
     address : str
         What ``tf.data.experimental.service.distribute(service=…)`` needs.
+    dispatcher : Process
+        The one that was started last.
+    workers : dict of Process
+        By number, from 0.
 
     Raises
     ------
@@ -225,70 +207,49 @@ class Cluster(Processes):
     [0, 1, 2, 3, 4]
     """
 
-    def __init__(
-        self,
-        *,
-        workers: int = 2,
-        journal: bool = False,
-        fixed: bool = False,
-        log: str | Path | None = None,
-    ) -> None:
+    def __init__(self, *, workers: int = 2, journal: bool = False, fixed: bool = False) -> None:
         if workers < 1:
             raise ValueError(f"workers: expected 1 or more, found {workers}")
-        super().__init__(log=log)
+        super().__init__()
         self._port, *self._ports = free_ports(1 + workers)
-        self.address = f"{PROTOCOL}://localhost:{self._port}"
-        self._running: dict[str, int] = {}
+        self.address = f"grpc://localhost:{self._port}"
+        self.workers: dict[int, Process] = {}
         try:
             self.start_dispatcher(journal=journal, fixed=fixed)
-            numbers = [self._start_worker(worker) for worker in range(workers)]
-            for number in numbers:
-                self.result(number)
+            for worker in range(workers):
+                self.start_worker(worker)
         except BaseException:  # an interrupt, too
             self.close()
             raise
 
     def start_dispatcher(self, *, journal: bool = False, fixed: bool = False) -> None:
         """Start the dispatcher at its address; with a journal it reads what one before it wrote."""
-        folder = str(self._folder) if journal else ""
-        workers = [f"localhost:{port}" for port in self._ports] if fixed else []
-        self._running["dispatcher"] = self.start(_run_dispatcher, self._port, folder, workers)
-        self.result(self._running["dispatcher"])
+        self.dispatcher = self._serve(
+            "DispatchServer",
+            "DispatcherConfig",
+            port=self._port,
+            work_dir=self._folder if journal else "",
+            fault_tolerant_mode=journal,
+            worker_addresses=[f"localhost:{port}" for port in self._ports] if fixed else [],
+        )
 
     def start_worker(self, worker: int) -> None:
-        """Start a worker that was killed, at the address that it had, or one more elsewhere.
-
-        Parameters
-        ----------
-        worker : int
-            Its number, from 0; the next one for a worker more.
-
-        Raises
-        ------
-        ValueError
-            If it runs, or if there are fewer workers than that number.
-        """
-        if f"worker {worker}" in self._running or not 0 <= worker <= len(self._ports):
-            raise ValueError(
-                f"worker: expected one that was killed, or {len(self._ports)} for one more, "
-                f"found {worker}"
-            )
-        if worker == len(self._ports):
+        """Start a worker by its number: at the address that it had, or one more at a new one."""
+        while worker >= len(self._ports):
             self._ports += free_ports(1)
-        self.result(self._start_worker(worker))
+        self.workers[worker] = self._serve(
+            "WorkerServer",
+            "WorkerConfig",
+            port=self._ports[worker],
+            worker_address=f"localhost:{self._ports[worker]}",
+            dispatcher_address=f"localhost:{self._port}",
+            heartbeat_interval_ms=500,
+        )
 
-    def kill_dispatcher(self) -> None:
-        """Kill the dispatcher with SIGKILL."""
-        self.kill(self._running.pop("dispatcher"))
-
-    def kill_worker(self, worker: int) -> None:
-        """Kill a worker, numbered from 0, with SIGKILL."""
-        self.kill(self._running.pop(f"worker {worker}"))
-
-    def _start_worker(self, worker: int) -> int:
-        number = self.start(_run_worker, self._ports[worker], self._port)
-        self._running[f"worker {worker}"] = number
-        return number
+    def _serve(self, server: str, config: str, **options: Any) -> Process:
+        process = self.start(_run_server, server, config, options)
+        process.result()
+        return process
 
 
 class Reader:
@@ -311,7 +272,7 @@ class Reader:
     (True, [0, 1, 2])
     """
 
-    def __init__(self, dataset: Any) -> None:
+    def __init__(self, dataset: Iterable[Any]) -> None:
         self.elements: list[Any] = []
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._read, args=(dataset,), daemon=True)
@@ -330,26 +291,15 @@ class Reader:
             raise self._error
         return not self._thread.is_alive()
 
-    def _read(self, dataset: Any) -> None:
+    def _read(self, dataset: Iterable[Any]) -> None:
         try:
-            for element in dataset:
-                self.elements.append(element)
+            self.elements.extend(dataset)
         except Exception as error:
             self._error = error
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports of this machine that the system has free now.
-
-    Parameters
-    ----------
-    count : int
-        How many.
-
-    Returns
-    -------
-    list of int
-        All different.
+    """Return ports of this machine that the system has free now, all different.
 
     Examples
     --------
@@ -363,112 +313,65 @@ def free_ports(count: int) -> list[int]:
         return [int(one.getsockname()[1]) for one in sockets]
 
 
-def _end(first: subprocess.Popen[bytes]) -> None:
+def _end(first: subprocess.Popen[bytes], ours: socket.socket) -> None:
     """End the first process, which ends the others; kill all of them if that takes too long."""
-    assert first.stdin is not None
-    assert first.stdout is not None
+    with ours, contextlib.suppress(OSError):
+        ours.shutdown(socket.SHUT_RDWR)  # a process that was forked here may hold a copy
     try:
-        first.stdin.close()
         first.wait(30)
-    except BaseException as error:  # an interrupt, too
-        with contextlib.suppress(ProcessLookupError):
+    finally:  # after an interrupt, too
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(first.pid, signal.SIGKILL)
         first.wait()
-        if not isinstance(error, subprocess.TimeoutExpired):
-            raise
-    finally:
-        first.stdout.close()
 
 
 # --- in the other processes -----------------------------------------------------------------------
 
 
-def _run_dispatcher(port: int, folder: str, workers: list[str]) -> None:
-    import tensorflow as tf
+def _run_server(server: str, config: str, options: dict[str, Any]) -> None:
+    from tensorflow.data.experimental import service
 
-    service = tf.data.experimental.service
-    config = service.DispatcherConfig(
-        port=port,
-        protocol=PROTOCOL,
-        work_dir=folder,
-        fault_tolerant_mode=bool(folder),
-        worker_addresses=workers,
-    )
-    _servers.append(service.DispatchServer(config))
+    _servers.append(getattr(service, server)(getattr(service, config)(**options)))
 
 
-def _run_worker(port: int, dispatcher_port: int) -> None:
-    import tensorflow as tf
-
-    service = tf.data.experimental.service
-    config = service.WorkerConfig(
-        dispatcher_address=f"localhost:{dispatcher_port}",
-        worker_address=f"localhost:{port}",
-        port=port,
-        protocol=PROTOCOL,
-        heartbeat_interval_ms=500,
-    )
-    _servers.append(service.WorkerServer(config))
-
-
-def _serve(folder: str, modules: list[str]) -> None:
-    """Do what the commands on standard input say, until it ends; then end all that was started."""
-    tell = os.dup(1)
-    os.dup2(2, 1)  # what functions print is no message
-    watched, kept = os.pipe()
-    running: dict[int, int] = {}  # the system's number of a process → ours
-    unread = b""
-    try:
-        for module in modules:
-            importlib.import_module(module)
-        while True:
-            for one in [one for one in running if os.waitpid(one, os.WNOHANG)[0]]:
-                _tell(tell, running.pop(one), "ended", "its end")
-            if not select.select([0], [], [], 0.1)[0]:
-                continue
-            read = os.read(0, 65536)
-            if not read:
-                return
-            *lines, unread = (unread + read).split(b"\n")
-            for command in map(json.loads, lines):
-                if "function" not in command:
-                    for one in [one for one in running if running[one] == command["number"]]:
-                        os.kill(one, signal.SIGKILL)
-                    continue
-                forked = os.fork()
-                if not forked:
-                    os.close(kept)
-                    _call(tell, watched, **command)
-                running[forked] = command["number"]
-                _tell(tell, command["number"], "id", forked)
-    finally:
-        for one in running:
-            os.kill(one, signal.SIGKILL)
-            os.waitpid(one, 0)
-        shutil.rmtree(folder, ignore_errors=True)
+def _begin(folder: str, modules: list[str]) -> None:
+    """Fork a process for each connection that comes, until the socket is closed; then end all."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # who has ended is gone, without being asked for
+    for module in modules:
+        importlib.import_module(module)
+    with socket.socket(fileno=0) as commands:
+        while (received := socket.recv_fds(commands, 1, 1))[0]:
+            (handle,) = received[1]
+            if not os.fork():
+                _call(Connection(handle))
+            os.close(handle)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # all in this group, except for this one
+    os.killpg(0, signal.SIGTERM)
+    with contextlib.suppress(ChildProcessError):
+        os.wait()  # for all of them
+    shutil.rmtree(folder, ignore_errors=True)
+    os._exit(0)  # TensorFlow takes seconds to leave properly
 
 
-def _call(
-    tell: int, watched: int, number: int, function: str, arguments: list[Any]
-) -> None:  # pragma: no cover
-    """Call a function and tell what it returns; then wait for the end of the first process."""
+def _call(connection: Connection) -> None:  # pragma: no cover
+    """Call a function and tell what it returns; then wait for the end."""
 
-    def end_with_the_first() -> None:
-        os.read(watched, 1)  # nobody writes there: it returns when the other end is closed
+    def end_with_the_socket() -> None:
+        socket_is_closed = select.poll()
+        socket_is_closed.register(0, select.POLLHUP)
+        socket_is_closed.poll()
         os._exit(0)
 
-    threading.Thread(target=end_with_the_first, daemon=True).start()
+    watching = threading.Thread(target=end_with_the_socket, daemon=True)
+    watching.start()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
-        module, _, name = function.partition(":")
-        _tell(tell, number, "result", getattr(importlib.import_module(module), name)(*arguments))
-        threading.Event().wait()
+        connection.send(("", os.getpid()))
+        function, arguments = connection.recv()
+        connection.send(("", function(*arguments)))
+        watching.join()
     except BaseException as error:
         message = str(error).partition("\n")[0]
-        _tell(tell, number, "error", f"{type(error).__name__}: {message}")
+        connection.send((f"{type(error).__name__}: {message}", None))
     finally:
         os._exit(1)
-
-
-def _tell(tell: int, number: int, kind: str, value: Any) -> None:
-    with contextlib.suppress(BrokenPipeError):  # nobody is there any more: the end comes
-        os.write(tell, json.dumps([number, kind, value]).encode() + b"\n")

@@ -15,14 +15,14 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 from tqdm import tqdm
 
-from helpers.datasets import from_batches, parts_of
+from helpers.datasets import parts_of
 
 __all__ = ["ShardError", "read", "write"]
 
@@ -37,36 +37,31 @@ class ShardError(ValueError):
 
 
 def write(
-    source: Any,
+    source: tf.data.Dataset,
     folder: str | os.PathLike[str],
     *,
     per_shard: int,
-    resume: Callable[[int], tf.data.Dataset] | None = None,
-    progress: bool | None = None,
+    progress: bool = False,
 ) -> Manifest:
     """Write each element of a dataset to shards, in their order.
 
     A shard has a name of its own once it is whole and on the disk, and the manifest once all shards
     are. After an interruption, call `write` again with the same source: shards that are whole stay
-    as they are. For that the source must yield the same elements again, so seed it. They are made
-    again and compared with what is in those shards, unless `resume` can start later.
+    as they are. For that the source must yield the same elements again, so seed it: they are made
+    again and compared with what is in those shards.
 
     Parameters
     ----------
-    source : tf.data.Dataset or callable
+    source : tf.data.Dataset
         Elements of any nest of tuples and dicts with tensors (numbers, strings, the bytes of
-        encoded images), ragged or sparse tensors; batches or samples. Or a function that starts a
-        generator of batches, as `helpers.datasets.from_batches` takes it.
+        encoded images), ragged or sparse tensors; batches or samples.
     folder : path
         Made if it is not there. Nothing else should be in it.
     per_shard : int
         Elements in a shard. A hundred megabytes or more for each shard is a good size, and several
         times as many shards as readers.
-    resume : callable, optional
-        ``resume(start)`` returns the dataset of the same elements from number `start` on. After an
-        interruption it is called in place of going through `source` again, and trusted.
-    progress : bool, optional
-        Show a progress bar; only where standard error is a terminal when it is not given.
+    progress : bool
+        Show a progress bar.
 
     Returns
     -------
@@ -79,7 +74,7 @@ def write(
         If the folder holds a whole dataset or other shards, or its interrupted one is of another
         source; if the elements have a structure that cannot be written.
     ValueError
-        If the source never ends, `per_shard` is below 1, or `resume` returns other elements.
+        If the source never ends, or `per_shard` is below 1.
     OSError
         If a file cannot be written; before the first element is made if the folder cannot be.
     tf.errors.OpError
@@ -94,36 +89,20 @@ def write(
     [('shard-00000.tfrecord', 2), ('shard-00001.tfrecord', 2), ('shard-00002.tfrecord', 1)]
     """
     folder = Path(folder).resolve()
-    if not isinstance(source, tf.data.Dataset):
-        length = None if hasattr(source, "__len__") else tf.data.UNKNOWN_CARDINALITY
-        source = from_batches(source, length=length)
     total = int(source.cardinality())
     if total == tf.data.INFINITE_CARDINALITY:
         raise ValueError("source: expected one that ends, found one that never does; use take(n)")
     if per_shard < 1:
         raise ValueError(f"per_shard: expected 1 or more, found {per_shard}")
     manifest = _begun(folder, source.element_spec, per_shard)
-    shards, done = manifest["shards"], manifest["count"]
-    if done and resume is not None:
-        rest = resume(done)
-        if rest.element_spec != source.element_spec:
-            raise ValueError(
-                f"resume: expected elements as of the source, {source.element_spec}, "
-                f"found {rest.element_spec}"
-            )
-        records = _records(rest)
-    else:
-        records = _records(source)
-        _compare(folder, shards, records)
-    known = None if total == tf.data.UNKNOWN_CARDINALITY else total
-    hidden = None if progress is None else not progress  # None: tqdm asks for a terminal
-    with tqdm(total=known, initial=done, unit=" elements", disable=hidden) as bar:
-        for first in records:
-            some = itertools.chain([first], itertools.islice(records, per_shard - 1))
-            shard = _write_shard(folder / f"shard-{len(shards):05}.tfrecord", some, bar)
-            shards.append(shard)
-            manifest["count"] += shard["count"]
-            _store(folder / INTERRUPTED, manifest)
+    shards, known = manifest["shards"], None if total == tf.data.UNKNOWN_CARDINALITY else total
+    records = iter(tqdm(_records(source), total=known, unit=" elements", disable=not progress))
+    _compare(folder, shards, records)
+    for first in records:
+        some = itertools.chain([first], itertools.islice(records, per_shard - 1))
+        shards.append(_write_shard(folder / f"shard-{len(shards):05}.tfrecord", some))
+        manifest["count"] += shards[-1]["count"]
+        _store(folder / INTERRUPTED, manifest)
     for left in folder.glob("*.partial"):  # by a write that was killed
         left.unlink(missing_ok=True)
     _replace(folder / INTERRUPTED, folder / MANIFEST)
@@ -134,7 +113,6 @@ def read(
     folder: str | os.PathLike[str],
     *,
     shard: tuple[int, int] = (0, 1),
-    side_by_side: int = 1,
     check: bool = True,
     assert_length: bool = True,
 ) -> tf.data.Dataset:
@@ -150,9 +128,6 @@ def read(
     shard : tuple of int
         ``(index, count)``: read every `count`-th shard from number `index` on, as one reader of
         several. The shards of all readers together are all shards.
-    side_by_side : int
-        Shards that are read at the same time, an element of each in turn. 1 keeps the order in
-        which the elements were written; others give another one, the same in every run.
     check : bool
         Compare the SHA-256 of each shard, which reads it to its end. Without it sizes alone are
         compared. TensorFlow's checksums then find a flipped byte as its record is read, and do not
@@ -171,7 +146,7 @@ def read(
     ShardError
         If the manifest or a shard is missing, damaged, cut, or not of this dataset.
     ValueError
-        If there are fewer shards than readers, or `shard` and `side_by_side` are no such numbers.
+        If `shard` is no such pair, or there are fewer shards than readers.
 
     Examples
     --------
@@ -192,16 +167,13 @@ def read(
             f"shard: expected an index from 0 below the count of readers, and a count of at most "
             f"{len(shards)} as there are shards, found {shard}"
         )
-    if side_by_side < 1:
-        raise ValueError(f"side_by_side: expected 1 or more, found {side_by_side}")
-    strange = {path.name for path in folder.glob("shard-*.tfrecord")} - {
-        one["file"] for one in shards
-    }
-    if strange:
-        raise ShardError(
-            f"{_name(folder / min(strange))}: expected the shards that {MANIFEST} names, found "
-            "this one too; move it away"
-        )
+    named = {one["file"] for one in shards}
+    for found in sorted(folder.glob("shard-*.tfrecord")):
+        if found.name not in named:
+            raise ShardError(
+                f"{_name(found)}: expected the shards that {MANIFEST} names, found this one too; "
+                "move it away"
+            )
     own = shards[index::count]
     for one in own:
         if fault := _fault(folder, one, check):
@@ -209,19 +181,13 @@ def read(
             raise ShardError(f"{path}: {fault}; copy it again or write all again")
     spec = _signature(manifest["structure"])
     paths = tf.constant([str(folder / one["file"]) for one in own], tf.string)
-    records = tf.data.Dataset.from_tensor_slices(paths).interleave(
-        tf.data.TFRecordDataset,
-        cycle_length=side_by_side,
-        num_parallel_calls=side_by_side,
-        deterministic=True,
-    )
+    records = tf.data.Dataset.from_tensor_slices(paths).flat_map(tf.data.TFRecordDataset)
     dataset = records.map(
         lambda record: _decode(record, spec), tf.data.AUTOTUNE, deterministic=True
     )
-    if not assert_length:
-        return dataset
     length = sum(one["count"] for one in own)
-    return dataset.apply(tf.data.experimental.assert_cardinality(length))
+    known = tf.data.experimental.assert_cardinality(length)
+    return dataset.apply(known) if assert_length else dataset
 
 
 # --- an element as one string ---------------------------------------------------------------------
@@ -285,11 +251,7 @@ def _signature(described: Any) -> Any:
 
 def _begun(folder: Path, spec: Any, per_shard: int) -> Manifest:
     """Store and return a manifest of the shards that are whole; in a new folder, of none."""
-    manifest: Manifest = {
-        "version": _VERSION,
-        "structure": _described(spec),
-        "per_shard": per_shard,
-    }
+    manifest = {"version": _VERSION, "structure": _described(spec), "per_shard": per_shard}
     if (folder / MANIFEST).exists():
         raise ShardError(
             f"{_name(folder / MANIFEST)}: there is a whole dataset; read it, or remove the folder "
@@ -305,8 +267,7 @@ def _begun(folder: Path, spec: Any, per_shard: int) -> Manifest:
                     f"{_name(folder / INTERRUPTED)}: expected {name} {now} as in the call, "
                     f"found {before[name]}; remove the folder to begin again"
                 )
-        written = before["shards"]
-        shards = list(itertools.takewhile(lambda one: not _fault(folder, one), written))
+        shards = list(itertools.takewhile(lambda one: not _fault(folder, one), before["shards"]))
     elif strange := sorted(folder.glob("shard-*")):
         raise ShardError(
             f"{_name(strange[0])}: expected a folder without shards, found one; choose another"
@@ -329,14 +290,11 @@ def _compare(folder: Path, shards: list[Manifest], records: Iterator[bytes]) -> 
                 )
 
 
-def _write_shard(path: Path, records: Iterable[bytes], bar: Any) -> Manifest:
-    temporary = _temporary(path)
-    count = 0
+def _write_shard(path: Path, records: Iterable[bytes]) -> Manifest:
+    temporary, count = _temporary(path), 0
     with tf.io.TFRecordWriter(str(temporary)) as writer:
-        for record in records:
+        for count, record in enumerate(records, start=1):  # noqa: B007
             writer.write(record)
-            count += 1
-            bar.update()
     size, checksum = temporary.stat().st_size, _checksum(temporary)
     _replace(temporary, path)
     return {"file": path.name, "count": count, "bytes": size, "sha256": checksum}

@@ -3,6 +3,7 @@
 Nothing here depends on how long anything takes; the limits are there so that no test waits forever.
 """
 
+import math
 import os
 import random
 import socket
@@ -41,11 +42,11 @@ def left(ids):
 
 # Two processes that would stay forever; their numbers are printed once both are up.
 BEGIN = """
-import os, signal, sys, time
+import math, os, signal, sys, time
 from helpers import service
 with service.Processes(modules=[]) as processes:
-    numbers = [processes.start("math:sqrt", 4) for _ in range(2)]
-    print(*[processes.result(number) for number in numbers], *processes.ids, flush=True)
+    started = [processes.start(math.sqrt, 4) for _ in range(2)]
+    print(*[process.result() for process in started], *processes.ids, flush=True)
 """
 ENDS = {
     "at the end": "pass",
@@ -55,10 +56,17 @@ ENDS = {
     "a kill": "os.kill(os.getpid(), signal.SIGKILL)",
     "an exit without cleaning up": "os._exit(3)",
     "a kill of the first process": "os.kill(processes.ids[0], signal.SIGKILL)",
+    "a kill of the first process and of this one": (
+        "os.kill(processes.ids[0], signal.SIGKILL); os.kill(os.getpid(), signal.SIGKILL)"
+    ),
+    "a close while another process, forked here, goes on": (
+        "if os.fork(): processes.close(); os._exit(0)\n"
+        "    os.close(1); os.close(2); time.sleep(1000)"
+    ),
     "an interrupt while a result is waited for": (
         "signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))\n"
         "    signal.setitimer(signal.ITIMER_REAL, 0.2)\n"
-        "    processes.result(processes.start('time:sleep', 1000))"
+        "    processes.start(time.sleep, 1000).result()"
     ),
 }
 
@@ -109,7 +117,7 @@ def answers(port):
 
 def test_an_object_that_nobody_holds_ends_its_processes():
     processes = service.Processes(modules=[])
-    processes.start("math:sqrt", 4)
+    processes.start(math.sqrt, 4)
     ids = processes.ids
     del processes
     assert left(ids) == 0
@@ -125,37 +133,47 @@ def processes():
 
 
 def test_what_a_function_raises_is_told(processes):
-    number = processes.start("math:sqrt", -1)
-    with pytest.raises(RuntimeError, match="expected its result, found ValueError: math domain"):
-        processes.result(number, seconds=LIMIT)
+    process = processes.start(math.sqrt, -1)
+    with pytest.raises(RuntimeError, match="sqrt: expected a result, found ValueError: math dom"):
+        process.result(seconds=LIMIT)
 
 
 def test_a_process_that_dies_is_told(processes):
-    number = processes.start("os:abort")
-    with pytest.raises(RuntimeError, match="expected its result, found its end"):
-        processes.result(number, seconds=LIMIT)
+    process = processes.start(os.abort)
+    with pytest.raises(RuntimeError, match="expected a result, found that the process has ended"):
+        process.result(seconds=LIMIT)
+
+
+def test_a_process_that_is_killed_is_gone_and_may_be_killed_again(processes):
+    process = processes.start(math.sqrt, 4)
+    process.kill()
+    assert left([process.id]) == 0
+    process.kill()
+    with pytest.raises(RuntimeError, match="found that the process has ended"):
+        process.result(seconds=LIMIT)
 
 
 def test_nobody_waits_forever(processes):
-    number = processes.start("time:sleep", 1000)
-    with pytest.raises(TimeoutError, match=r"expected its result within 0\.1 seconds, found none"):
-        processes.result(number, seconds=0.1)
+    process = processes.start(time.sleep, 1000)
+    with pytest.raises(TimeoutError, match=r"sleep: expected a result in 0\.1 s, found none"):
+        process.result(seconds=0.1)
 
 
-def test_a_function_of_a_notebook_is_refused(processes):
+def test_a_function_of_a_notebook_is_not_found(processes, monkeypatch):
     def own():
         pass
 
     own.__module__, own.__qualname__ = "__main__", "own"
-    with pytest.raises(ValueError, match=r"can be imported, found own of .*; write it to a file"):
-        processes.start(own)
+    monkeypatch.setattr(sys.modules["__main__"], "own", own, raising=False)
+    with pytest.raises(RuntimeError, match=r"own: .* found AttributeError: .* 'own' on .*__main__"):
+        processes.start(own).result(seconds=LIMIT)
 
 
 def test_what_was_ended_says_so():
     with service.Processes(modules=[]) as ended:
         pass
-    with pytest.raises(RuntimeError, match="found that they were ended; start them again"):
-        ended.start("math:sqrt", 4)
+    with pytest.raises(RuntimeError, match="the processes were ended; start them again"):
+        ended.start(math.sqrt, 4)
 
 
 def test_a_cluster_needs_a_worker():
@@ -216,7 +234,7 @@ def test_a_worker_that_dies_and_comes_back_loses_rows_and_repeats_none(cluster, 
     worker, at = chosen.randrange(2), chosen.randrange(1, ROWS // 2)
 
     def happens():
-        cluster.kill_worker(worker)
+        cluster.workers[worker].kill()
         cluster.start_worker(worker)
 
     rows = read(cluster, happens, at)
@@ -226,7 +244,7 @@ def test_a_worker_that_dies_and_comes_back_loses_rows_and_repeats_none(cluster, 
 
 def test_a_dispatcher_that_comes_back_with_its_journal_loses_nothing(cluster):
     def happens():
-        cluster.kill_dispatcher()
+        cluster.dispatcher.kill()
         cluster.start_dispatcher(journal=True)
 
     assert sorted(read(cluster, happens, ROWS // 4)) == list(range(ROWS))

@@ -18,6 +18,7 @@ import pytest
 import tensorflow as tf
 
 from helpers import shards
+from helpers.datasets import from_batches
 from helpers.shards import ShardError, read, write
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -115,7 +116,7 @@ def test_batches_of_a_generator_with_a_partial_last_one(tmp_path):
         for size in (4, 4, 3):
             yield {"imagery": np.full((size, 8, 8, 3), size, "uint8")}, [np.ones(size)]
 
-    write(batches, tmp_path, per_shard=2)
+    write(from_batches(batches, length=3), tmp_path, per_shard=2)
     again = read(tmp_path)
     assert [len(inputs["imagery"]) for inputs, _ in again] == [4, 4, 3]
     assert again.element_spec[0]["imagery"] == tf.TensorSpec((None, 8, 8, 3), tf.uint8)
@@ -166,13 +167,6 @@ def test_the_readers_share_all_shards(count, tmp_path):
     assert [len(part) for part in parts] == list(map(len, numbers))
 
 
-def test_shards_side_by_side_come_in_one_order(tmp_path):
-    write(tf.data.Dataset.range(11), tmp_path, per_shard=3)
-    orders = [[int(n) for n in read(tmp_path, side_by_side=4)] for _ in range(5)]
-    assert orders[0] == [0, 3, 6, 9, 1, 4, 7, 10, 2, 5, 8]
-    assert all(order == orders[0] for order in orders)
-
-
 # --- what is refused before anything is done ------------------------------------------------------
 
 
@@ -209,7 +203,7 @@ def test_a_folder_that_cannot_be_written(tmp_path):
 
 
 @pytest.mark.parametrize("arguments", [{"shard": (2, 2)}, {"shard": (0, 4)}, {"shard": (-1, 2)},
-                                       {"shard": (0, 0)}, {"side_by_side": 0}])  # fmt: skip
+                                       {"shard": (0, 0)}])  # fmt: skip
 def test_readers_that_cannot_be(arguments, tmp_path):
     write(tf.data.Dataset.range(5), tmp_path, per_shard=2)
     with pytest.raises(ValueError, match=f"{next(iter(arguments))}: expected"):
@@ -229,7 +223,7 @@ def test_another_structure_midway_ends_the_write_and_nothing_reads_as_whole(tmp_
         yield {"b": np.zeros((2, 3))}
 
     with pytest.raises(tf.errors.OpError, match="expected keys"):
-        write(batches, tmp_path, per_shard=1)
+        write(from_batches(batches, length=3), tmp_path, per_shard=1)
     with pytest.raises(ShardError, match=r"found manifest.interrupted.json: the write was cut off"):
         read(tmp_path)
 
@@ -395,19 +389,10 @@ def test_a_resumed_write_keeps_whole_shards(tmp_path):
     assert content_of(tmp_path / "a") == content_of(tmp_path / "b")
 
 
-def test_a_resumed_write_makes_only_the_rest_if_the_source_can_start_there(tmp_path):
-    interrupted(tmp_path / "a", 5)
-    starts = []
-
-    def resume(start):
-        starts.append(start)
-        return source().skip(start)
-
-    write(source(), tmp_path / "a", per_shard=2, resume=resume)
-    assert starts == [4]
-    write(source(), tmp_path / "b", per_shard=2, resume=resume)
-    assert content_of(tmp_path / "a") == content_of(tmp_path / "b")
-    assert starts == [4]
+def test_the_progress_bar_counts_what_is_compared_and_what_is_written(tmp_path, capsys):
+    interrupted(tmp_path, 5)
+    write(source(), tmp_path, per_shard=2, progress=True)
+    assert "7/7" in capsys.readouterr().err
 
 
 def test_a_damaged_shard_is_written_again(tmp_path):
@@ -434,12 +419,6 @@ def test_another_source_does_not_go_on(other, per_shard, words, tmp_path):
     assert str(caught.value).startswith(f"{tmp_path.name}/")
     with pytest.raises(ShardError, match="cut off"):
         read(tmp_path)
-
-
-def test_resume_with_other_elements(tmp_path):
-    interrupted(tmp_path, 5)
-    with pytest.raises(ValueError, match="resume: expected elements as of the source"):
-        write(source(), tmp_path, per_shard=2, resume=tf.data.Dataset.range)
 
 
 def test_shards_without_a_manifest_are_not_written_over(tmp_path):

@@ -67,6 +67,9 @@ def exercise_3(send: Any) -> str | None:
     result = send(rows, dispatcher.target, 300)
     if not isinstance(result, tf.data.Dataset):
         return f"expected a dataset, found {type(result).__name__}"
+    graph = tf.raw_ops.DatasetToGraphV2(input_dataset=tf.data.experimental.to_variant(result))
+    if b"DataServiceDataset" not in graph.numpy():
+        return "expected rows that come through the service, found a dataset without `distribute`"
     length = int(result.cardinality())
     if length != 4:
         return f"1000 rows in batches of 300: expected a length of 4, found {length}"

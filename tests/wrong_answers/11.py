@@ -1,5 +1,7 @@
 """Wrong answers to the exercises of lesson 11, each with words of what its check must say."""
 
+BEFORE = ["helpers"]
+
 WRONG = {
     "11.1": [
         (
@@ -40,6 +42,10 @@ WRONG = {
             "    away = away.apply(servers.distribute('parallel_epochs', address))\n"
             "    return away.apply(tf.data.experimental.assert_cardinality(4))",
             "expected to contain 4 elements",
+        ),
+        (
+            "def send(dataset, address, batch_size):\n    return dataset.batch(batch_size)",
+            "expected rows that come through the service",
         ),
     ],
 }
