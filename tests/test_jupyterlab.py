@@ -73,8 +73,8 @@ ALTERNATIVES = f"""
 () => [...document.querySelectorAll("{OPEN} .jp-OutputArea-output img")].map(image => image.alt)
 """
 # What is wrong with the figures, and with the images of the text, diagrams among them: silent, not
-# decoded, out of sight, of no sensible size, wider than the column of cells, shrunk to it, or with
-# fewer pixels than a good screen would show.
+# decoded, out of sight, of no sensible size, wider than the column of cells, much shrunk to it, or
+# with fewer pixels than a good screen would show.
 IMAGE_FAULTS = """
 ([cells, least, sharpness]) => [...document.querySelectorAll(`${cells} img`)].flatMap(image => {
     const box = image.getBoundingClientRect();
@@ -89,7 +89,7 @@ IMAGE_FAULTS = """
         "is too small": box.width < least || box.height < least,
         "is wider than its column": box.left < column.left - 1 || box.right > column.right + 1,
         "is blurred": width + 1 < sharpness * Math.floor(box.width),
-        "is shrunk": width > sharpness * Math.ceil(box.width) + 1,
+        "is shrunk by a quarter": 0.75 * width > sharpness * box.width,
     };
     const sizes = `${width} x ${height} pixels, shown ${box.width} x ${box.height}`;
     return Object.keys(faults).filter(fault => faults[fault])
@@ -292,8 +292,10 @@ def choose(page: Page, menu: str, command: str) -> None:
 
 
 def visit(page: Page, lab: Lab, notebook: str) -> None:
-    """Open a notebook and wait until its kernel listens."""
-    page.goto(lab.address.replace(NOTEBOOKS[0], notebook), timeout=START_SECONDS * 1000)
+    """Open a notebook alone, in a workspace of its own, and wait until its kernel listens."""
+    place = f"/lab/workspaces/{Path(notebook).stem}/tree/"
+    address = lab.address.replace("/lab/tree/", place).replace(NOTEBOOKS[0], notebook)
+    page.goto(address, timeout=START_SECONDS * 1000)
     page.locator(IDLE).wait_for(timeout=START_SECONDS * 1000)
 
 
