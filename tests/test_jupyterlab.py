@@ -56,7 +56,7 @@ FLAGS = (
     "--disable-sync",
 )
 START_SECONDS = 60
-LESSON_SECONDS = int(os.environ.get("BROWSER_SECONDS", "240"))
+LESSON_SECONDS = int(os.environ.get("BROWSER_SECONDS", "600"))
 
 OPEN = ".jp-NotebookPanel:not(.lm-mod-hidden) "
 # The status bar; the round mark beside the kernel's name says "idle" before there is a kernel.
