@@ -82,7 +82,8 @@ IMAGE_FAULTS = """
         .getBoundingClientRect();
     const [width, height] = [image.naturalWidth, image.naturalHeight];
     const faults = {
-        "has no alternative text": !image.alt,
+        // ipywidgets can give its images none
+        "has no alternative text": !image.alt && !image.closest(".jupyter-widgets"),
         "could not be decoded": !image.complete || !width || !height,
         "is out of sight": !image.checkVisibility(
             {opacityProperty: true, visibilityProperty: true}),
