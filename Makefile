@@ -35,7 +35,7 @@ lab: setup  ## read and run the lessons in JupyterLab (PORT=8888)
 test: setup  ## check every lesson, helper and tile (ARGS=… goes to pytest)
 	@$(BIN)/python -m pytest --nbval -n $(WORKERS) --dist loadscope $(ARGS)
 
-test-browser: setup  ## open every lesson in JupyterLab, in headless Chromium, and use it
+test-browser: setup  ## open every notebook in JupyterLab, in headless Chromium, and use it
 	@BROWSER_LESSONS=all $(BIN)/python -m pytest -m browser $(ARGS)
 
 test-matrix: setup  ## run every check on Python 3.11, 3.12, 3.13, and on the newest packages

@@ -440,7 +440,7 @@ def image_shown(page: Page) -> np.ndarray:
 @pytest.mark.browser
 def test_a_reader_moves_a_slider(lesson, lab, page):
     """The stored image, then the sliders in its place; a slider that moves redraws it."""
-    name, copied = jupyterlab.LESSONS[0], lab.place / "notebooks" / "explorer.ipynb"
+    name, copied = jupyterlab.NOTEBOOKS[0], lab.place / "notebooks" / "explorer.ipynb"
     copied.write_bytes(lesson.read_bytes())
     try:
         page.set_viewport_size(SCREEN)

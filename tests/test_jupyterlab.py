@@ -1,10 +1,11 @@
-"""A lesson as a reader meets it: JupyterLab in a browser, outputs cleared, all cells run.
+"""A notebook as a reader meets it: JupyterLab in a browser, outputs cleared, all cells run.
 
-What is saved then must be what is stored.
+What is saved then must be what is stored. Exercises are answered wrongly and rightly.
 
-The first lesson is tried by default; ``BROWSER_LESSONS=all`` tries every one. A browser is looked
-for on the path, or taken from ``CHROMIUM``; where there is none the test is skipped, unless
-``BROWSER_REQUIRED`` is set, as ``.ci/run`` does.
+The first lesson is tried by default; ``BROWSER_LESSONS=all`` tries every notebook, and
+``BROWSER_LESSONS="05 errors"`` those whose names begin so. A browser is looked for on the path, or
+taken from ``CHROMIUM``; where there is none the test is skipped, unless ``BROWSER_REQUIRED`` is
+set, as ``.ci/run`` does.
 """
 
 import contextlib
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -26,13 +28,16 @@ import notebook_checks as checks
 import psutil
 import pytest
 import regenerate
+import test_exercises as exercises
 from playwright.sync_api import Error, Page, sync_playwright
 
 pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).resolve().parent.parent
-LESSONS = sorted(path.name for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
-CHOSEN = LESSONS if os.environ.get("BROWSER_LESSONS") == "all" else LESSONS[:1]
+NOTEBOOKS = sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
+LESSONS = [name for name in NOTEBOOKS if name[0].isdigit()]
+ASKED = os.environ.get("BROWSER_LESSONS", "00").split()
+CHOSEN = [name for name in NOTEBOOKS if ASKED == ["all"] or name.startswith(tuple(ASKED))]
 BROWSERS = (
     "chromium",
     "chromium-browser",
@@ -51,7 +56,7 @@ FLAGS = (
     "--disable-sync",
 )
 START_SECONDS = 60
-LESSON_SECONDS = int(os.environ.get("BROWSER_SECONDS", "240"))
+LESSON_SECONDS = int(os.environ.get("BROWSER_SECONDS", "600"))
 
 OPEN = ".jp-NotebookPanel:not(.lm-mod-hidden) "
 # The status bar; the round mark beside the kernel's name says "idle" before there is a kernel.
@@ -63,21 +68,73 @@ COUNT_FIGURES = f"""
     cell => [...cell.querySelectorAll(".jp-OutputArea-output img")]
         .filter(image => image.complete && image.naturalWidth > 0).length)
 """
-# The images of the text, diagrams among them, that the browser could not draw or that say nothing.
-BROKEN_IMAGES = f"""
-() => [...document.querySelectorAll("{OPEN} .jp-MarkdownCell img")]
-    .filter(image => !image.naturalWidth || !image.alt).map(image => image.alt || image.src)
-"""
 # The alternative texts of all figures, in order.
 ALTERNATIVES = f"""
 () => [...document.querySelectorAll("{OPEN} .jp-OutputArea-output img")].map(image => image.alt)
 """
-# Figures and diagrams with fewer pixels than a screen with two for one would show.
-BLURRED = f"""
-() => [...document.querySelectorAll("{OPEN} .jp-Cell img")]
-    .filter(image => image.naturalWidth + 1 < {checks.SHARPNESS} * Math.floor(image.width))
-    .map(image => `${{image.alt}}: ${{image.naturalWidth}} pixels, shown ${{image.width}}`)
+# What is wrong with the figures, and with the images of the text, diagrams among them: silent, not
+# decoded, out of sight, of no sensible size, wider than the column of cells, much shrunk to it, or
+# with fewer pixels than a good screen would show.
+IMAGE_FAULTS = """
+([cells, least, sharpness]) => [...document.querySelectorAll(`${cells} img`)].flatMap(image => {
+    const box = image.getBoundingClientRect();
+    const column = image.closest(".jp-OutputArea-child, .jp-MarkdownOutput")
+        .getBoundingClientRect();
+    const [width, height] = [image.naturalWidth, image.naturalHeight];
+    const faults = {
+        // ipywidgets can give its images none
+        "has no alternative text": !image.alt && !image.closest(".jupyter-widgets"),
+        "could not be decoded": !image.complete || !width || !height,
+        "is out of sight": !image.checkVisibility(
+            {opacityProperty: true, visibilityProperty: true}),
+        "is too small": box.width < least || box.height < least,
+        "is wider than its column": box.left < column.left - 1 || box.right > column.right + 1,
+        "is blurred": width + 1 < sharpness * Math.floor(box.width),
+        "is shrunk by a quarter": 0.75 * width > sharpness * box.width,
+    };
+    const sizes = `${width} x ${height} pixels, shown ${box.width} x ${box.height}`;
+    return Object.keys(faults).filter(fault => faults[fault])
+        .map(fault => `${image.alt || image.src.slice(0, 80)} ${fault}: ${sizes}`);
+})
 """
+# The least width and height of an image on the page, in pixels of the screen.
+LEAST = 60
+# Where the links of the text lead to, those to other hosts and within the page left out.
+LINKS = f"""
+() => [...new Set([...document.querySelectorAll("{OPEN} .jp-MarkdownCell a[href]")]
+    .filter(link => !link.getAttribute("href").startsWith("#") && link.host === location.host)
+    .map(link => link.href.split("#")[0]))]
+"""
+DEAD_LINKS = """
+links => Promise.all(links.map(async link => [(await fetch(link, {method: "HEAD"})).ok, link]))
+    .then(found => found.filter(([ok]) => !ok).map(([, link]) => link))
+"""
+# The colour of the text, and of what is behind it, in parts of the notebook that is open.
+COLOURS = f"""
+() => Object.fromEntries(
+    [".jp-MarkdownCell p", ".jp-CodeCell .cm-line", ".jp-OutputArea-output pre"].map(part => {{
+        const text = document.querySelector(`{OPEN} ${{part}}`);
+        let behind = text;
+        while (getComputedStyle(behind).backgroundColor === "rgba(0, 0, 0, 0)") {{
+            behind = behind.parentElement;
+        }}
+        return [part, [getComputedStyle(text).color, getComputedStyle(behind).backgroundColor]
+            .map(colour => colour.match(/[0-9.]+/g).slice(0, 3).map(Number))];
+    }}))
+"""
+# The images through which the page shows: their black letters are lost in the dark.
+TRANSPARENT = f"""
+() => [...document.querySelectorAll("{OPEN} .jp-Cell img")].filter(image => {{
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+    const context = canvas.getContext("2d");
+    context.drawImage(image, 0, 0);
+    return context.getImageData(0, 0, canvas.width, canvas.height).data
+        .some((value, index) => index % 4 === 3 && value < 255);
+}}).map(image => image.alt)
+"""
+# The lines of code of a cell, as its editor has them.
+LINES = "editor => [...editor.querySelectorAll('.cm-line')].map(line => line.textContent)"
 # Of each hint and solution, what it is called, and how much of it is in sight.
 FOLDED = f"""
 () => [...document.querySelectorAll("{OPEN} .jp-MarkdownCell details")].map(folded => [
@@ -147,13 +204,16 @@ def lab(browser_path: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @contextlib.contextmanager
 def started(place: Path, settings: dict[str, dict[str, str]]) -> Iterator[Lab]:
-    """Start what ``make lab`` starts, over a copy of the lessons."""
+    """Start what ``make lab`` starts, over a copy of the lessons and what they read and link to."""
     shutil.copytree(
         ROOT / "notebooks", place / "notebooks", ignore=shutil.ignore_patterns("__pycache__")
     )
-    (place / "benchmark").mkdir()
-    for measured in (ROOT / "benchmark").glob("*.csv"):  # what the last lesson plots
-        shutil.copy(measured, place / "benchmark")
+    for pattern in ("*.md", "benchmark/*.md", "benchmark/*.csv", "data_samples/**/*.md",
+                    "helpers/**/*.md"):  # fmt: skip
+        for path in ROOT.glob(pattern):
+            copy = place / path.relative_to(ROOT)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, copy)
     overrides = place / "config" / "labconfig" / "default_setting_overrides.json"
     overrides.parent.mkdir(parents=True)
     overrides.write_text(json.dumps(settings))
@@ -197,6 +257,21 @@ def wait_for_address(server: subprocess.Popen, log: Path) -> str:
 def page(browser_path: str, lab: Lab) -> Iterator[Page]:
     with browser(browser_path) as opened:
         yield opened
+    end_kernels(lab)
+
+
+def end_kernels(lab: Lab) -> None:
+    """Shut down every kernel: that of a lesson may hold a gigabyte."""
+    server, _, rest = lab.address.partition("/lab/tree/")
+    headers = {"Authorization": f"token {rest.partition('?token=')[2]}"}
+
+    def ask(path: str, method: str) -> bytes:
+        request = urllib.request.Request(f"{server}/api/{path}", method=method, headers=headers)
+        with urllib.request.urlopen(request, timeout=START_SECONDS) as answer:
+            return answer.read()
+
+    for session in json.loads(ask("sessions", "GET")):
+        ask(f"sessions/{session['id']}", "DELETE")
 
 
 @contextlib.contextmanager
@@ -215,6 +290,85 @@ def choose(page: Page, menu: str, command: str) -> None:
     """Click an entry of a menu of JupyterLab."""
     page.locator(".lm-MenuBar-item").get_by_text(menu, exact=True).click()
     page.locator(f".lm-Menu-item[data-command='{command}']").click()
+
+
+def visit(page: Page, lab: Lab, notebook: str) -> None:
+    """Open a notebook alone, in a workspace of its own, and wait until its kernel listens."""
+    place = f"/lab/workspaces/{Path(notebook).stem}/tree/"
+    address = lab.address.replace("/lab/tree/", place).replace(NOTEBOOKS[0], notebook)
+    page.goto(address, timeout=START_SECONDS * 1000)
+    page.locator(IDLE).wait_for(timeout=START_SECONDS * 1000)
+
+
+def close_and_open(page: Page, notebook: str) -> None:
+    """Close the notebook that is open, which must ask nothing, and open it from the list."""
+    choose(page, "File", "application:close")
+    page.wait_for_timeout(500)  # as long as a question takes to come up
+    asked = page.locator(".jp-Dialog").all_inner_texts()
+    assert asked == [], "closing a notebook that nobody touched asks"
+    assert page.locator(OPEN).count() == 0, "the notebook did not close"
+    page.locator(f".jp-DirListing-item[title^='Name: {notebook}']").dblclick()
+    page.locator(PROMPTS).first.wait_for(timeout=START_SECONDS * 1000)
+
+
+def image_faults(page: Page) -> list[str]:
+    """Say what is wrong with images of the notebook that is open, a line each."""
+    return page.evaluate(IMAGE_FAULTS, [f"{OPEN} .jp-Cell", LEAST, checks.SHARPNESS])
+
+
+def answer(page: Page, starter: int, text: str) -> str:
+    """Write an answer in place of a starter, run it and its check, and return what that says.
+
+    Parameters
+    ----------
+    starter : int
+        The number of the starter's cell among the code cells; its check is the next.
+    """
+    text = text.strip()
+    cell, check = (page.locator(OPEN + ".jp-CodeCell").nth(starter + step) for step in (0, 1))
+    editor, prompt = cell.locator(".cm-content"), check.locator(".jp-InputPrompt")
+    editor.fill(text)
+    assert editor.evaluate(LINES) == text.split("\n")
+    before = prompt.inner_text()
+    editor.press("Shift+Enter")
+    check.locator(".cm-content").click()
+    page.keyboard.press("Shift+Enter")
+    for _ in range(LESSON_SECONDS * 5):
+        page.wait_for_timeout(200)
+        if ran(prompt.inner_text()) and prompt.inner_text() != before:
+            return check.locator(".jp-OutputArea-output").inner_text().strip()
+    pytest.fail(f"the check did not answer within {LESSON_SECONDS} s")
+
+
+def wrong_verdicts(page: Page, lesson: str, count: int | None) -> list[str]:
+    """Answer exercises of the lesson that is open, wrongly and then rightly; all cells have run.
+
+    Parameters
+    ----------
+    count : int or None
+        How many exercises; None for all.
+
+    Returns
+    -------
+    list of str
+        What checks say that they should not.
+    """
+    number = lesson[:2]
+    cells = code_cells(ROOT / "notebooks" / lesson)
+    starters = [i for i, cell in enumerate(cells) if "starter" in cell.metadata.get("tags", ())]
+    names = list(exercises.WRONG[number])
+    found = []
+    for name, starter, solution in zip(names, starters, exercises.solutions(number), strict=True):
+        wrong, words = exercises.WRONG[number][name][0]
+        said = answer(page, starter, wrong)
+        if not said.startswith(f"exercise {name}: not yet: ") or words not in said:
+            found.append(f"to a wrong answer: {said}")
+        said = answer(page, starter, solution)
+        if said != f"exercise {name}: right":
+            found.append(f"to the solution: {said}")
+        if name == names[:count][-1]:
+            break
+    return found
 
 
 def run_all(page: Page) -> None:
@@ -345,18 +499,43 @@ def seen(page: Page, lesson: str) -> Iterator[None]:
         raise
 
 
-@pytest.mark.parametrize("lesson", CHOSEN)
-def test_a_reader_can_run_the_lesson(lesson: str, lab: Lab, page: Page) -> None:
-    path, copy = ROOT / "notebooks" / lesson, lab.place / "notebooks" / lesson
-    with seen(page, lesson):
-        page.goto(lab.address.replace(LESSONS[0], lesson), timeout=START_SECONDS * 1000)
-        page.locator(IDLE).wait_for(timeout=START_SECONDS * 1000)
+def luminance(colour: list[float]) -> float:
+    """Return the relative luminance of a colour, whose red, green and blue are from 0 to 255.
+
+    Examples
+    --------
+    >>> luminance([255, 255, 255]), luminance([0, 0, 0])
+    (1.0, 0.0)
+    """
+    parts = [value / 255 for value in colour]
+    linear = [part / 12.92 if part <= 0.04 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return round(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2], 6)
+
+
+def contrast(one: list[float], other: list[float]) -> float:
+    """Return the contrast of two colours, from 1 to 21.
+
+    Examples
+    --------
+    >>> contrast([255, 255, 255], [0, 0, 0])
+    21.0
+    """
+    darker, lighter = sorted(map(luminance, (one, other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+@pytest.mark.parametrize("notebook", CHOSEN)
+def test_a_reader_can_use_the_notebook(notebook: str, lab: Lab, page: Page) -> None:
+    path, copy = ROOT / "notebooks" / notebook, lab.place / "notebooks" / notebook
+    with seen(page, notebook):
+        visit(page, lab, notebook)
         page.wait_for_timeout(2000)  # what makes a notebook unsaved comes with its kernel's answer
-        assert page.locator(DIRTY).count() == 0, "the lesson is unsaved as soon as it is open"
+        assert page.locator(DIRTY).count() == 0, "the notebook is unsaved as soon as it is open"
         assert page.evaluate(FOLDED) == [[name, 0] for name in folded(path)]
         assert page.evaluate(ALTERNATIVES) == alternatives(path)
-        assert page.evaluate(BLURRED) == []
-        assert "" not in alternatives(path)
+        assert image_faults(page) == []
+        assert page.evaluate(DEAD_LINKS, page.evaluate(LINKS)) == []
+        close_and_open(page, notebook)
         run_all(page)
         assert page.get_by_text("official Jupyter news").count() == 0, "JupyterLab asks about news"
         stored = code_cells(path)
@@ -365,30 +544,31 @@ def test_a_reader_can_run_the_lesson(lesson: str, lab: Lab, page: Page) -> None:
         drawn = page.evaluate(COUNT_FIGURES)
         for cell, number in zip(stored, drawn, strict=True):
             assert number == figures(cell), f"the browser drew {number} figures: {cell.source}"
-        assert page.evaluate(BROKEN_IMAGES) == []
-        assert page.evaluate(BLURRED) == []
+        assert image_faults(page) == []
         assert page.evaluate(FOLDED) == [[name, 0] for name in folded(path)]
+        if notebook in LESSONS:  # of the first lesson all exercises, of each other one
+            count = None if notebook == LESSONS[0] else 1
+            assert wrong_verdicts(page, notebook, count) == []
 
 
-def test_a_reader_can_solve_an_exercise(lab: Lab, page: Page) -> None:
-    """Answer the first exercise of the first lesson wrongly, then rightly."""
-    lesson = LESSONS[0]
-    path = ROOT / "notebooks" / lesson
-    cells = code_cells(path)
-    starter = next(i for i, cell in enumerate(cells) if "starter" in cell.metadata.get("tags", ()))
-    name = cells[starter].source.rpartition("\n")[2].partition(" ")[0]
-    text = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells)
-    solution = re.search(r"Solution</summary>\n\n```python\n(.*?)```", text, re.DOTALL)
-    assert solution is not None
-    with seen(page, lesson):
-        page.goto(lab.address, timeout=START_SECONDS * 1000)
-        page.locator(IDLE).wait_for(timeout=START_SECONDS * 1000)
-        shown = page.locator(OPEN + ".jp-CodeCell")
-        for answer, verdict in ((f"{name} = 0", "not yet: "), (solution[1], "right")):
-            shown.nth(starter).locator(".cm-content").fill(answer.strip())
-            run_all(page)
-            said = shown.nth(starter + 1).locator(".jp-OutputArea-output").inner_text()
-            assert re.match(rf"exercise 00\.1: {verdict}", said)
+def test_a_notebook_can_be_read_in_the_dark(lab: Lab, page: Page) -> None:
+    """Switch the theme: all changes with it, and no image or text becomes hard to see."""
+    with seen(page, "dark"):
+        visit(page, lab, NOTEBOOKS[0])
+        for theme, is_light in (("Dark", False), ("Light", True)):
+            page.locator(".lm-MenuBar-item").get_by_text("Settings", exact=True).click()
+            page.locator(".lm-Menu-itemLabel").get_by_text("Theme", exact=True).hover()
+            page.locator(".lm-Menu-itemLabel").get_by_text(
+                f"JupyterLab {theme}", exact=True
+            ).click()
+            light = "true" if is_light else "false"
+            page.locator(f"body[data-jp-theme-light={light}]").wait_for(state="attached")
+            page.wait_for_timeout(1000)  # colours follow the name
+            for place, (ink, paper) in page.evaluate(COLOURS).items():
+                assert (luminance(paper) > luminance(ink)) == is_light, f"{theme}: {place}"
+                assert contrast(ink, paper) >= 4.5, f"{theme}: {place}: {ink} on {paper}"
+            assert image_faults(page) == []
+            assert page.evaluate(TRANSPARENT) == []
 
 
 def test_the_servers_log_says_nothing_that_is_no_fault(lab: Lab) -> None:
@@ -426,5 +606,9 @@ def test_a_notebook_that_is_being_written_is_waited_for(tmp_path: Path) -> None:
     assert [cell.source for cell in saved(path, before=0)] == ["1"]
 
 
-def test_there_is_a_lesson_to_try() -> None:
-    assert CHOSEN, f"found no lesson in {ROOT / 'notebooks'}"
+def test_there_is_a_notebook_to_try() -> None:
+    assert LESSONS, f"found no lesson in {ROOT / 'notebooks'}"
+    missing = [name for name in ASKED if name != "all" and not any(
+        notebook.startswith(name) for notebook in NOTEBOOKS)]  # fmt: skip
+    assert missing == [], f"BROWSER_LESSONS: found no notebook that begins with {missing}"
+    assert CHOSEN

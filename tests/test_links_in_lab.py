@@ -10,7 +10,7 @@ from urllib.parse import unquote
 import pytest
 import test_jupyterlab as jupyterlab
 from playwright.sync_api import Page
-from test_jupyterlab import IDLE, LESSONS, OPEN, START_SECONDS, Lab
+from test_jupyterlab import IDLE, NOTEBOOKS, OPEN, START_SECONDS, Lab
 
 pytestmark = pytest.mark.browser
 
@@ -42,7 +42,7 @@ def lab(browser_path: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.mark.parametrize(("start", "target"), LINKS)
 def test_a_link_to_a_section_lands_there(start: str, target: str, lab: Lab, page: Page) -> None:
-    address = lab.address.replace(f"notebooks/{LESSONS[0]}", start)
+    address = lab.address.replace(f"notebooks/{NOTEBOOKS[0]}", start)
     assert start in address
     with jupyterlab.seen(page, f"link-{Path(start).stem}"):
         page.goto(address, timeout=START_SECONDS * 1000)

@@ -21,6 +21,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from jupyter_server.base.websocket import WebSocketMixin
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -489,6 +490,17 @@ def test_the_first_lesson_opens_on_this_machine_only_and_behind_a_token(lessons:
     assert "--LabApp.default_url=/lab/tree/notebooks/00_first.ipynb" in given
     assert "--no-browser" not in given
     assert "--no-browser" in lab.arguments(lessons, "secret", browser=False, asked=[])
+
+
+def test_the_server_closes_no_connection_that_lives(lessons: Path) -> None:
+    """It closes one whose last pong is older than the timeout, and looks at each interval."""
+    name = "--ServerApp.tornado_settings="
+    given = lab.arguments(lessons, "secret", browser=True, asked=[])
+    (settings,) = (text.removeprefix(name) for text in given if text.startswith(name))
+    connection = WebSocketMixin()
+    connection.settings = ast.literal_eval(settings)
+    interval, timeout = connection.ping_interval, connection.ping_timeout
+    assert interval == 0 or timeout > 1.5 * interval
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="there is no root here")

@@ -82,8 +82,10 @@ def arguments(root: Path, token: str, browser: bool, asked: list[str]) -> list[s
         f"--LabApp.default_url=/lab/tree/{quote(first_lesson(root).as_posix())}",
         "--Application.log_level=WARN",
         f"--LabApp.extra_labextensions_path={EXTENSIONS}",
-        # No longer than the interval between pings, else the server warns of its own setting.
-        "--ServerApp.tornado_settings={'ws_ping_timeout': 30_000}",
+        # No pings: a connection within one machine needs none. With its own settings the server
+        # warns of them, and with a timeout as short as the interval, as the warning asks for, it
+        # closes each connection at the first ping.
+        "--ServerApp.tornado_settings={'ws_ping_interval': 0}",
     ]
     if zmq.has("curve"):
         ours.append("--KernelManager.transport_encryption=auto")  # without it each kernel warns
