@@ -364,6 +364,13 @@ def test_light_and_dark_can_be_switched(page: Page) -> None:
 
 
 @pytest.mark.browser
+def test_the_cheat_sheet_is_one_page_of_paper(page: Page) -> None:
+    page.goto("/CHEATSHEET.html")
+    printed = page.pdf(format="A4")
+    assert len(re.findall(rb"/Type /Page\b", printed)) == 1
+
+
+@pytest.mark.browser
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_a_folded_text_is_out_of_sight(page: Page, name: str) -> None:
     page.goto(f"/notebooks/{name}.html")

@@ -27,7 +27,7 @@ nb_execution_mode = "off"
 nb_merge_streams = True
 nb_render_error_lexer = "text"  # a message alone, no traceback
 nb_ipywidgets_js: dict[str, Any] = {}  # sliders need a kernel, and these scripts another host
-myst_enable_extensions: list[str] = []  # a dollar is a dollar
+myst_enable_extensions = ["html_image"]  # <img> with its size; a dollar stays a dollar
 myst_heading_slug_func = "pages.slug"
 myst_heading_anchors = 6
 

@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 # A target may hold brackets in pairs, as some headings do.
 LINK = re.compile(r"\]\(((?:[^()\s]|\([^()\s]*\))+)\)")
+IMAGE = re.compile(r'<img src="([^":]+)"')
 HELPER = re.compile(r"helpers/(\w+)(?:/__init__)?\.py")
 
 REFERENCE = """# {name}
@@ -79,6 +80,8 @@ def relinked(root: Path, name: str, text: str, found: list[str]) -> str:
         there = posixpath.relpath(page_of(root, to), posixpath.dirname(page)) if place else ""
         return f"]({there}{mark}{slug(unquote(anchor))})"
 
+    images = [posixpath.normpath(posixpath.join(here, place)) for place in IMAGE.findall(text)]
+    found += [image for image in images if (root / image).exists()]
     return LINK.sub(link, text)
 
 
@@ -93,9 +96,10 @@ def notebook(root: Path, name: str, found: list[str]) -> str:
 
 def contents(names: Collection[str]) -> str:
     """Return the table of contents, which every page shows beside itself, of the pages' names."""
-    parts: dict[str, list[str]] = {"Lessons": [], "To look up": ["QUESTIONS"]}
+    to_look_up = ["QUESTIONS", "CHEATSHEET", "GLOSSARY"]
+    parts = {"Lessons": [], "To look up": [page for page in to_look_up if page in names]}
     parts |= {"Helpers": [], "The project": ["CONTRIBUTING"]}
-    for name in sorted(set(names) - {"index", "QUESTIONS", "CONTRIBUTING"}):
+    for name in sorted(set(names) - {"index", "CONTRIBUTING", *to_look_up}):
         lesson = re.match(r"notebooks/\d", name)
         other = "To look up" if name.startswith(("notebooks/", "helpers/")) else "The project"
         part = "Helpers" if name.startswith("reference/") else "Lessons" if lesson else other
