@@ -28,6 +28,9 @@ sys.path[:0] = [str(ROOT / part) for part in ("tests", "tools", "tools/site")]
 import lesson_kernels  # noqa: E402
 import notebook_checks as checks  # noqa: E402
 
+# They import packages that the lessons do not install; tests/test_feeding.py runs them.
+collect_ignore_glob = ["notebooks/feeding/*.py"]
+
 # Key under which a report carries its headline, from worker to terminal.
 HEADLINE = "lesson"
 

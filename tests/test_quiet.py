@@ -319,7 +319,9 @@ def test_a_kernel_names_no_version(kernel):
 def test_a_figure_has_an_alternative_text_and_no_notes():
     figure = "import matplotlib.pyplot as plt; plt.plot([1, 2]); _ = plt.title('It rises')"
     (shown,) = run_cells(figure)[0].outputs
-    assert shown.metadata == {"image/png": {"alt": "It rises: lines."}}
+    assert shown.metadata["image/png"].keys() == {"alt", "height", "width"}
+    assert shown.metadata["image/png"]["alt"] == "It rises: lines."
+    assert checks.sharpness(shown) == checks.SHARPNESS
     assert checks.png_notes(base64.b64decode(shown.data["image/png"])) == []
 
 
