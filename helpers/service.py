@@ -43,6 +43,13 @@ _servers: list[Any] = []  # of a process that runs one; it would stop if nobody 
 class Process:
     """A process that `Processes.start` has started; ``id`` is the system's number of it.
 
+    Parameters
+    ----------
+    name : str
+        Of the function that it runs, for messages.
+    connection : multiprocessing.connection.Connection
+        Where its number comes from, and later its result.
+
     Examples
     --------
     >>> import math
@@ -300,6 +307,16 @@ class Reader:
 
 def free_ports(count: int) -> list[int]:
     """Return ports of this machine that the system has free now, all different.
+
+    Parameters
+    ----------
+    count : int
+        How many.
+
+    Returns
+    -------
+    list of int
+        They may be taken by another program before you use them.
 
     Examples
     --------
