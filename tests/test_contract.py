@@ -123,6 +123,11 @@ def yields(count):
         yield SITE, LAND_COVER
 
 
+def run_out(generator):
+    assert list(generator)
+    return generator
+
+
 def raising():
     yield SITE, LAND_COVER
     yield SITE, LAND_COVER
@@ -322,7 +327,7 @@ BROKEN = {
         {}, "`loss_weights` must match the number of losses, got 1 losses and 2 weights"),
     "metrics as loss weights": lambda: (
         sliced(SITE, LAND_COVER), one_by_one(loss_weights=["accuracy"]), {},
-        "error: model: Keras refuses the first batch: ValueError: dtype='string' is not a valid dtype"),
+        "error: loss_weights: expected numbers, found ['accuracy']; compile's third argument"),
     "metric of no output": lambda: (
         sliced(X, Y), two_by_two(metrics={"landcover": ["accuracy"]}), {},
         "error: metrics['landcover']: expected 'land_cover', found a name that is no output"),
@@ -432,6 +437,9 @@ BROKEN = {
     "generator object, one epoch": lambda: (
         each((SITE, LAND_COVER)), one_by_one(), {},
         "warning: dataset: expected a known length, found unknown length of a generator object"),
+    "generator object that has run out": lambda: (
+        run_out(each((SITE, LAND_COVER))), one_by_one(), {},
+        "error: dataset: expected a fresh one, found a generator object that has run out; call its function"),
     "generator object for validation": lambda: (
         sliced(SITE, LAND_COVER), one_by_one(),
         {"epochs": 2, "validation_data": each((SITE, LAND_COVER))},
@@ -464,7 +472,7 @@ BROKEN = {
     "class_weight, array": lambda: (
         sliced(SITE, LABELS), one_by_one(loss="sparse_categorical_crossentropy"),
         {"class_weight": np.ones(3)},
-        "error: model: Keras refuses the first batch: "),
+        "warning: class_weight: expected a dict of class number to weight, found a ndarray; dict("),
     "class_weight, empty": lambda: (
         sliced(SITE, LABELS), one_by_one(loss="sparse_categorical_crossentropy"),
         {"class_weight": {}},
@@ -475,10 +483,10 @@ BROKEN = {
         "warning: class_weight: expected one class a sample, found 3 labels a sample: only the largest"),
     "class_weight, mask without axis": lambda: (
         sliced(IMAGERY, MASK[..., 0]), mask_model(), {"class_weight": {0: 1.0, 1: 2.0, 2: 1.0}},
-        "indices[0,1] = 3 is not in [0, 3)"),
+        "warning: class_weight: expected one class a sample, found shape (None, 8, 8); yield sample weights"),
     "class_weight, mask in arrays": lambda: (
         (IMAGERY, MASK), mask_model(), {"class_weight": {0: 1.0, 1: 2.0, 2: 1.0}},
-        "error: model: Keras refuses the arrays: TypeError: only 0-dimensional arrays"),
+        "warning: class_weight: expected one class a sample, found shape (None, 8, 8, 1); yield sample weights"),
     "class_weight, tuple of one": lambda: (
         sliced(SITE, (LAND_COVER,)), one_by_one(), {"class_weight": {0: 1.0, 1: 2.0, 2: 1.0}},
         "error: model: Keras refuses the first batch: "),
@@ -516,6 +524,17 @@ BROKEN = {
     "windows": lambda: (
         tf.data.Dataset.from_tensor_slices((SITE, LABELS)).window(4), one_by_one(loss=SPARSE), {},
         "error: inputs: expected an array, found a dataset inside the batch; window(…).flat_map"),
+    "fractions cut by the signature": lambda: (
+        yielded((SITE, COMPOSITION), spec=(SPEC[0], tf.TensorSpec((None, 2), tf.int32))),
+        one_by_one(2, "linear", "mse"), {},
+        "error: targets: expected integers, or a signature of floats, found float32 with fractions"),
+    "fractions cut from the second batch on": lambda: (
+        yielded((SITE, np.ones((N, 2))), (SITE, COMPOSITION), spec=(SPEC[0], tf.TensorSpec((None, 2), tf.int64))),
+        one_by_one(2, "linear", "mse"), {}, "cut to integers by the signature's int64; give the signature a float"),
+    "argument of a generator, fractions cut": lambda: (
+        tf.data.Dataset.from_generator(
+            yields, args=[2], output_signature=(tf.TensorSpec((None, 5), tf.int32), SPEC[1])),
+        one_by_one(), {}, "error: inputs: expected integers, or a signature of floats"),
     "words beyond the vocabulary": lambda: (
         sliced(np.full((N, 5), 9), LAND_COVER), embedding(), {},
         "error: model: Keras refuses the first batch: "),
@@ -619,7 +638,7 @@ SHOUT = [
     "not batched", "weights, partial", "loss of no output", "loss weight missing", "class_weight",
     "dict for one output", "list of one metric", "too few batches", "unknown shapes", "zip",
     "generator object, list of inputs", "generator object, list of both", "generator object, dict",
-    "generator with raise", "class_weight, label above",
+    "generator object that has run out", "generator with raise", "class_weight, label above",
     "class_weight, array", "class_weight, empty",
     "class_weight, mask without axis", "class_weight, mask in arrays", "class_weight, tuple of one",
     "list of numbers", "list of samples", "list of datasets", "windows", "table with texts",
@@ -917,6 +936,30 @@ def test_the_summary_counts_what_was_not_checked(name, summary):
     report = check(dataset, model, **options)
     assert str(report).splitlines()[0] == summary
     assert summary in report._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (((IMAGERY, SITE), Y), "warning: validation inputs: expected a dict with keys"),
+        ((X, (LAND_COVER, COMPOSITION)), "error: validation targets: expected a dict with keys"),
+        (
+            (X, {"land_cover": LAND_COVER}),
+            "error: validation targets['composition']: expected keys",
+        ),
+        ((X, LAND_COVER), "error: validation targets: expected 2 targets"),
+        (
+            (IMAGERY, SITE, LAND_COVER),
+            "error: validation weights: expected ((input, input), targets)",
+        ),
+        (({**X, "relief": IMAGERY}, Y), "validation inputs['relief']: expected one of the inputs"),
+        ((X,), "error: validation element: expected (inputs, targets)"),
+    ],
+)
+def test_validation_of_another_structure_is_found(other, message):
+    """No rule compares the two structures: validation is compared with the model, as training."""
+    report = check(sliced(X, Y), two_by_two(), validation_data=sliced(*other))
+    assert message in str(report), str(report)
 
 
 @pytest.mark.parametrize(

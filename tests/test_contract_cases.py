@@ -293,7 +293,7 @@ BROKEN = {
         sliced(SITE, {"kind": LABELS}), one(), {}, "make the model's output a dict", RAISES),
     "palette values as labels": lambda: (
         sliced(IMAGES, (MASKS * 38).astype("int32")), segmentation(3, "softmax", SPARSE), {},
-        "number them 0 to 2, or give the output 39 units", RAISES),
+        "number them 0 to 2; of a palette read the index", RAISES),
     "labels from 1": lambda: (sliced(SITE, LABELS + 1), one(), {}, "subtract 1", RAISES),
     "mask of 0 and 255": lambda: (
         sliced(IMAGES, MASKS * 255), segmentation(), {}, "divide the mask by 255", SILENT),

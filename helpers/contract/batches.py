@@ -205,3 +205,6 @@ def dtypes(facts: Facts) -> Found:
             wanted = slots[path].dtype
             change = f"tf.cast(…, {wanted!r}), or an Input of dtype {value.dtype.name!r}"
             yield "cut-input", path, f"{value.dtype}, cut to integers", wanted, change
+    for path, (dtype, wanted) in facts.source.cut.items():
+        found = f"{dtype} with fractions, cut to integers by the signature's {wanted}"
+        yield "cut-by-signature", path, found

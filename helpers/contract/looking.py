@@ -46,6 +46,7 @@ class Source:
     `element` is its signature, or one batch. `length` is None where it is not known; `counted` is
     the number of batches of a pass that ended, `seen` that of any. `held` is what its functions
     can reach, `made` the flows that a pass makes, `chain` the parts of a ``tf.data.Dataset``.
+    `cut` has the dtypes of leaves whose fractions a signature of integers cuts off.
     `unseen` says why no batch was looked at, `problem` (what is, what should be, the change) why
     `fit` cannot start.
     """
@@ -65,6 +66,7 @@ class Source:
     moved: list[Any] = field(default_factory=list)
     made: list[Any] = field(default_factory=list)
     overwritten: str = ""
+    cut: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def flows(self) -> list[Any]:
@@ -94,6 +96,9 @@ def _kind_of(dataset: Any) -> Source:
     if isinstance(dataset, types.GeneratorType):
         source = Source("generator", unseen="a look would take batches from a generator object")
         source.held = reachable(dataset)[1:]
+        if inspect.getgeneratorstate(dataset) == inspect.GEN_CLOSED:
+            change = "call its function again, or datasets.from_batches(function, length=…)"
+            source.problem = ("a generator object that has run out", "a fresh one", change)
         return source
     if callable(dataset) and not isinstance(dataset, type):
         length = len(dataset) if hasattr(dataset, "__len__") else None
@@ -269,9 +274,9 @@ def short(error: Exception) -> str:
 def look_below(source: Source) -> None:
     """Run the generator functions below a dataset, to see what it hides and which flows move."""
     before = [flow.total_batches_seen for flow in source.flows]
-    for function in filter(None, map(generator_of, source.chain)):
+    for part in filter(generator_of, source.chain):
         with contextlib.suppress(Exception):  # reading the dataset tells what is wrong
-            started = function()
+            started = generator_of(part)()
             if any(thing is started for thing in source.held) and not is_flow(started):
                 found = f"the same {type(started).__name__} at every call: empty the second time"
                 change = "pass the generator function itself to from_generator, not a lambda of it"
@@ -283,10 +288,22 @@ def look_below(source: Source) -> None:
                 flows = [thing for thing in reachable(batches) if is_flow(thing)]
                 source.made += [flow for flow in flows if id(flow) not in held]
                 copies = _copies(first)
-                next(batches)
+                source.cut |= _cut(first, part.element_spec)
+                source.cut |= _cut(next(batches), part.element_spec)
                 source.overwritten = source.overwritten or _changed(first, copies)
     pairs = zip(source.flows, before, strict=True)
     source.moved = [flow for flow, count in pairs if flow.total_batches_seen != count]
+
+
+def _cut(batch: Any, spec: Any) -> dict[str, tuple[str, str]]:
+    """Return the leaves whose fractions the spec's integers cut off: both dtypes of each."""
+    found, given = {}, dict(leaves(arrays_of(batch)))
+    for path, leaf in leaves(spec):
+        if isinstance(leaf, tf.TensorSpec) and leaf.dtype.is_integer:
+            value = np.asarray(given.get(path, 0))
+            if value.dtype.kind == "f" and (value != np.trunc(value)).any():
+                found[path] = (value.dtype.name, leaf.dtype.name)
+    return found
 
 
 def chain_of(dataset: tf.data.Dataset) -> list[Any]:

@@ -47,6 +47,11 @@ def _settings(facts: Facts, names: list[str]) -> Found:
                 wanted = f"one for each of {names}"
                 yield "loss-missing", f"loss[{name!r}]", found, wanted, f"add {name!r}: {change}"
         elif isinstance(setting, list | tuple):
+            if argument == "loss_weights" and any(
+                isinstance(n, str) or callable(n) for n in setting
+            ):
+                change = "compile's third argument is loss_weights: write metrics=[…]"
+                yield "setting-keys", argument, str([*setting]), "numbers", change
             if sorts and any(part != setting[0] for part in setting):
                 found = "a list, matched to the outputs' keys in sorted order"
                 yield "setting-order", argument, found, str(sorted(names))

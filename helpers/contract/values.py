@@ -132,6 +132,8 @@ def _renumbered(value: np.ndarray, classes: int) -> str:
     kinds = np.unique(value)
     if len(kinds) <= classes and 0 < kinds[0] == kinds[-1] - len(kinds) + 1:
         return f"number the classes from 0: subtract {kinds[0]:g}"
+    if value.ndim > 2 and len(kinds) <= classes:
+        return f"number them 0 to {classes - 1}; of a palette read the index, not the brightness"
     return f"number them 0 to {classes - 1}, or give the output {int(value.max()) + 1} units"
 
 
@@ -161,6 +163,12 @@ def weights(facts: Facts) -> Found:
 def _class_weight(facts: Facts) -> Found:
     """Yield where `class_weight` weighs other classes than meant; what Keras refuses, it says."""
     given, outputs = facts.options["class_weight"], facts.slots("targets")
+    leaf, each = facts.leaves.get("targets"), "yield sample weights instead"
+    if given is not None and not isinstance(given, Mapping):
+        wanted, change = "a dict of class number to weight", "dict(enumerate(weights))"
+        yield "class-weight", "class_weight", f"a {type(given).__name__}", wanted, change
+    elif given and leaf and facts.refused and len(leaf.shape or ()) > 2:
+        yield "class-weight", "class_weight", show(leaf.shape), "one class a sample", each
     if not isinstance(given, Mapping) or len(outputs) != 1 or not outputs[0].shape[-1]:
         return
     loss, units = outputs[0].loss or "", outputs[0].shape[-1]
@@ -169,7 +177,7 @@ def _class_weight(facts: Facts) -> Found:
     found, wanted, change = f"keys {list(given)}", f"keys 0 to {count - 1}", ""
     if loss.startswith("binary") and units > 1:
         found, wanted = f"{units} labels a sample: only the largest counts", "one class a sample"
-        change = "yield sample weights instead"
+        change = each
     elif strange:
         change = f"number the classes from 0: {strange[0]!r} is never looked up"
     elif facts.source.kind == "tf.data" and count - 1 not in given:  # Keras makes an array of it
