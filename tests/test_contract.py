@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from helpers import datasets, generators
+from helpers import datasets, generators, parallel
 from helpers.contract import ContractError, check
 
 keras = tf.keras
@@ -1131,6 +1131,14 @@ def test_random_states_are_left_alone():
     check(by_hand(), one_by_one())
     check(flow(), one_by_one())
     assert np.random.random() == expected
+
+
+def test_a_plan_can_be_checked_after_a_pass_that_was_left():
+    plan = parallel.Plan(N, batch_size=8, seed=0)
+    dataset = parallel.from_plan(plan, lambda rows, epoch: (SITE[rows], LAND_COVER[rows]))
+    for _ in range(2):
+        assert str(check(dataset, one_by_one())) == "no errors, no warnings"
+        next(iter(dataset))
 
 
 def test_the_model_is_left_alone():

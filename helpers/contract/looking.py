@@ -363,6 +363,7 @@ def _held_by(thing: Any) -> list[Any]:
     if type(thing).__name__ == "_GeneratorState":
         return [thing._generator]
     closed = is_flow(thing) or of_library or isinstance(thing, keras.layers.Layer)
+    closed |= type(thing).__name__ == "_Epoch"  # one that was left; from_plan starts another
     return [] if closed else [*vars(thing).values()]
 
 
