@@ -29,7 +29,7 @@ import psutil
 import pytest
 import regenerate
 import test_exercises as exercises
-from playwright.sync_api import Error, Page, sync_playwright
+from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 pytestmark = pytest.mark.browser
 
@@ -275,15 +275,22 @@ def end_kernels(lab: Lab) -> None:
 
 
 @contextlib.contextmanager
-def browser(path: str) -> Iterator[Page]:
-    """Open an empty page in a browser without a window."""
+def launched(path: str) -> Iterator[Browser]:
+    """Start a browser without a window."""
     sandbox = [] if getattr(os, "geteuid", lambda: 1)() else ["--no-sandbox"]  # root has none
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=path, args=[*FLAGS, *sandbox])
         try:
-            yield opened.new_page(viewport={"width": 1400, "height": 1000})
+            yield opened
         finally:
             opened.close()
+
+
+@contextlib.contextmanager
+def browser(path: str) -> Iterator[Page]:
+    """Open an empty page in a browser without a window."""
+    with launched(path) as opened:
+        yield opened.new_page(viewport={"width": 1400, "height": 1000})
 
 
 def choose(page: Page, menu: str, command: str) -> None:

@@ -12,12 +12,11 @@ from urllib.parse import unquote
 import notebook_checks as checks
 import own_files
 import pytest
+from pages import LINK
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("notebooks/*.ipynb"))
 FENCED = re.compile(r"^ *```.*?^ *```", re.DOTALL | re.MULTILINE)
-# A target may hold brackets in pairs, as some headings do.
-LINK = re.compile(r"\]\(((?:[^()\s]|\([^()\s]*\))+)\)")
 IMAGE_TAG = re.compile(r"<img[^>]*\ssrc=[\"']([^\"']+)")
 HEADING = re.compile(r"^#{1,6} +(.+?) *#*$", re.MULTILINE)
 

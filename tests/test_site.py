@@ -22,8 +22,8 @@ from urllib.parse import unquote, urlsplit
 import notebook_checks as checks
 import pages
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
-from test_jupyterlab import FLAGS, find_browser
+import test_jupyterlab as jupyterlab
+from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = ROOT / ".venv-site" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
@@ -298,19 +298,13 @@ def address(site: Path) -> Iterator[str]:
         server.shutdown()
 
 
+browser_path = jupyterlab.browser_path
+
+
 @pytest.fixture(scope="module")
-def browser(site: Path) -> Iterator[Browser]:
-    path = find_browser()
-    if path is None:
-        why = "found no Chromium or Chrome: install one, or set CHROMIUM=/path/to/it"
-        if os.environ.get("BROWSER_REQUIRED"):
-            pytest.fail(why)
-        pytest.skip(why)
-    sandbox = [] if getattr(os, "geteuid", lambda: 1)() else ["--no-sandbox"]  # root has none
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=path, args=[*FLAGS, *sandbox])
+def browser(browser_path: str) -> Iterator[Browser]:
+    with jupyterlab.launched(browser_path) as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture
